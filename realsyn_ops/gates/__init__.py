@@ -1,0 +1,1 @@
+"""Great Expectations suites on what was staged, as readable files, and the one function that runs them."""

@@ -1,0 +1,185 @@
+"""The decisions of one run: frozen, validated, and hashed, so that staged work is bound to what made it.
+
+A run's first task makes a plan out of params and what lies in the bucket; every later task reads it. Two runs with the
+same plan make the same bytes and share their staging folder. Numbers named by the paper are the defaults.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+from realsyn_ops.errors import BadPlanError
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def check_day(value: object) -> str:
+    """The day as ``YYYY-MM-DD``; raises BadPlanError for a missing, malformed or future one."""
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise BadPlanError("partition key", "a day as YYYY-MM-DD (the field 'Partition key' of the trigger form)", value)
+    try:
+        day = dt.date.fromisoformat(value)
+    except ValueError as error:
+        raise BadPlanError("partition key", "a day of the calendar", value) from error
+    if day > dt.datetime.now(dt.UTC).date():
+        raise BadPlanError("partition key", "today or earlier", value)
+    return value
+
+
+@lru_cache
+def code_digest() -> str:
+    """Digest of the package's own sources: staged work is not reused across a change of code."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in {".py", ".yaml", ".txt"}:
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What every plan has. ``inputs`` is a digest of what the run reads; ``code`` of what reads it."""
+
+    inputs: str
+    code: str
+    preset: str = "demo"
+    models: tuple[tuple[str, str], ...] = ()
+    seed: int = 2502
+
+    def __post_init__(self) -> None:
+        self.require("preset", self.preset in {"demo", "clip", "paper"}, "demo, clip or paper")
+        self.require("seed", 0 <= self.seed < 2**31, "from 0 to 2^31 - 1")
+
+    def require(self, field: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise BadPlanError(field, rule, getattr(self, field))
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        values: dict[str, Any] = json.loads(text)
+        values["models"] = tuple((kind, name) for kind, name in values.get("models", ()))
+        known = {field.name for field in fields(cls)}
+        if unknown := set(values) - known:
+            raise BadPlanError(sorted(unknown)[0], f"a field of {cls.__name__}", values[sorted(unknown)[0]])
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestPlan(Plan):
+    day: str
+    max_shard_documents: int = 200
+    max_nodes: int = 5_000
+    max_document_bytes: int = 64 * 2**20
+    max_image_bytes: int = 32 * 2**20
+    max_image_pixels: int = 100_000_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("max_shard_documents", "max_nodes", "max_document_bytes", "max_image_bytes", "max_image_pixels"):
+            self.require(name, getattr(self, name) >= 1, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CuratePlan(Plan):
+    """Sides in pixels, aspect as the longer side over the shorter; thresholds of redundancy are not in the paper."""
+
+    day: str
+    shard_images: int = 256
+    min_side_px: int = 100
+    max_aspect: float = 3.0
+    max_hash_distance: int = 4
+    min_visual_similarity: float = 0.9
+    max_source_loss: float = 0.95
+    max_group_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("shard_images", self.shard_images >= 1, "at least 1")
+        self.require("min_side_px", self.min_side_px >= 1, "at least 1")
+        self.require("max_aspect", self.max_aspect >= 1, "at least 1")
+        self.require("max_hash_distance", 0 <= self.max_hash_distance <= 16, "from 0 to 16 bits")
+        self.require("min_visual_similarity", 0 < self.min_visual_similarity <= 1, "above 0 and at most 1")
+        self.require("max_source_loss", 0 < self.max_source_loss <= 1, "above 0 and at most 1")
+        self.require("max_group_share", 0 < self.max_group_share <= 1, "above 0 and at most 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterPlan(Plan):
+    day: str
+    shard_sentences: int = 2_048
+    min_words: int = 3
+    max_words: int = 81
+    min_relations: int = 1
+    min_actions: int = 1
+    min_entropy: float = 0.3
+    min_perplexity: float = 30.0
+    max_perplexity: float = 200.0
+    min_similarity: float = 0.9
+    max_source_loss: float = 0.95
+    max_group_share: float = 0.2
+    sentences_per_cluster: int = 420
+    codebook: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("shard_sentences", self.shard_sentences >= 1, "at least 1")
+        self.require("max_words", self.max_words >= self.min_words >= 1, "at least min_words, both at least 1")
+        self.require("max_perplexity", self.max_perplexity > self.min_perplexity >= 0, "above min_perplexity, both at least 0")
+        self.require("min_similarity", 0 < self.min_similarity <= 1, "above 0 and at most 1")
+        self.require("sentences_per_cluster", self.sentences_per_cluster >= 1, "at least 1")
+        self.require("max_source_loss", 0 < self.max_source_loss <= 1, "above 0 and at most 1")
+        self.require("max_group_share", 0 < self.max_group_share <= 1, "above 0 and at most 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairPlan(Plan):
+    day: str
+    shard_images: int = 128
+    n_texts: int = 3
+    n_probes: int = 1
+    max_text_similarity: float = 0.95
+    max_synthetic_words: int = 60
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("shard_images", self.shard_images >= 1, "at least 1")
+        self.require("n_texts", self.n_texts == 3, "3 (the RealSyn schema)")
+        self.require("n_probes", self.n_probes >= 1, "at least 1")
+        self.require("max_text_similarity", 0 < self.max_text_similarity <= 1, "above 0 and at most 1")
+        self.require("max_synthetic_words", self.max_synthetic_words >= 5, "at least 5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasePlan(Plan):
+    """``size`` is the wanted number of pairs (0: ``share`` of those within the similarity bounds)."""
+
+    size: int = 0
+    share: float = 0.7
+    lower_quantile: float = 0.075
+    upper_quantile: float = 0.925
+    images_per_cluster: int = 16
+    shard_pairs: int = 10_000
+    image_side_px: int = 224
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("size", self.size >= 0, "0 or more")
+        self.require("share", 0 < self.share <= 1, "above 0 and at most 1")
+        self.require("lower_quantile", 0 <= self.lower_quantile < 0.5, "from 0 to below 0.5")
+        self.require("upper_quantile", 0.5 < self.upper_quantile <= 1, "above 0.5 and at most 1")
+        self.require("images_per_cluster", self.images_per_cluster >= 1, "at least 1")
+        self.require("shard_pairs", self.shard_pairs >= 1, "at least 1")
+        self.require("image_side_px", self.image_side_px >= 16, "at least 16")

@@ -1,0 +1,37 @@
+"""Where this deployment lives. Read from ``REALSYN_*`` variables once, where a process starts; never further down.
+
+What a *run* decides (thresholds, sizes, seeds) is no setting: it is in the plan. Secrets are in Airflow Connections.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="REALSYN_", frozen=True, extra="forbid")
+
+    bucket: str = Field("realsyn", description="S3 bucket that holds raw/, staging/, corpus/ and releases/.")
+    s3_conn_id: str = Field("realsyn_s3", description="Airflow Connection (type aws) with endpoint and keys of the bucket.")
+    models_path: Path = Field(Path(".realsyn/models"), description="Local folder for prepared weights.")
+    device: str = Field("cpu", description="Where models and faiss run: cpu, cuda, cuda:1.")
+    threads: int = Field(1, ge=1, description="Threads a task may use. Results may differ in the last bit between values.")
+    preset: Literal["demo", "clip", "paper"] = Field("demo", description="Models a run takes unless its params say otherwise.")
+    schedule: str = Field("0 2 * * *", description="Cron of ingest_documents; each run takes the day before.")
+    release_schedule: str = Field("0 6 * * *", description="Cron of release_dataset.")
+    start_date: str = Field("2026-01-01", description="No scheduled run before this date (YYYY-MM-DD).")
+    encoder: str = Field("", description="Replaces the preset's encoder: see docs/operations.md.")
+    captioner: str = Field("", description="Replaces the preset's captioner.")
+    tagger: str = Field("", description="Replaces the preset's tagger.")
+    rewriter: str = Field("", description="Replaces the preset's rewriter, e.g. http://host:8000/v1#model.")
+    language_model: str = Field("", description="Replaces the preset's perplexity model.")
+    parser: str = Field("", description="Replaces the preset's dependency parser.")
+
+
+@lru_cache
+def settings() -> Settings:
+    """This process's settings; raises pydantic's ValidationError naming the variable."""
+    return Settings()  # type: ignore[call-arg]
