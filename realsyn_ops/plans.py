@@ -21,7 +21,9 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 def check_day(value: object) -> str:
     """The day as ``YYYY-MM-DD``; raises BadPlanError for a missing, malformed or future one."""
     if not isinstance(value, str) or not _DAY.fullmatch(value):
-        raise BadPlanError("partition key", "a day as YYYY-MM-DD (the field 'Partition key' of the trigger form)", value)
+        raise BadPlanError(
+            "partition key", "a day as YYYY-MM-DD (the field 'Partition key' of the trigger form)", value
+        )
     try:
         day = dt.date.fromisoformat(value)
     except ValueError as error:
@@ -137,7 +139,9 @@ class ClusterPlan(Plan):
         super().__post_init__()
         self.require("shard_sentences", self.shard_sentences >= 1, "at least 1")
         self.require("max_words", self.max_words >= self.min_words >= 1, "at least min_words, both at least 1")
-        self.require("max_perplexity", self.max_perplexity > self.min_perplexity >= 0, "above min_perplexity, both at least 0")
+        self.require(
+            "max_perplexity", self.max_perplexity > self.min_perplexity >= 0, "above min_perplexity, both at least 0"
+        )
         self.require("min_similarity", 0 < self.min_similarity <= 1, "above 0 and at most 1")
         self.require("sentences_per_cluster", self.sentences_per_cluster >= 1, "at least 1")
         self.require("max_source_loss", 0 < self.max_source_loss <= 1, "above 0 and at most 1")

@@ -15,11 +15,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REALSYN_", frozen=True, extra="forbid")
 
     bucket: str = Field("realsyn", description="S3 bucket that holds raw/, staging/, corpus/ and releases/.")
-    s3_conn_id: str = Field("realsyn_s3", description="Airflow Connection (type aws) with endpoint and keys of the bucket.")
+    s3_conn_id: str = Field(
+        "realsyn_s3", description="Airflow Connection (type aws) with endpoint and keys of the bucket."
+    )
     models_path: Path = Field(Path(".realsyn/models"), description="Local folder for prepared weights.")
     device: str = Field("cpu", description="Where models and faiss run: cpu, cuda, cuda:1.")
-    threads: int = Field(1, ge=1, description="Threads a task may use. Results may differ in the last bit between values.")
-    preset: Literal["demo", "clip", "paper"] = Field("demo", description="Models a run takes unless its params say otherwise.")
+    threads: int = Field(
+        1, ge=1, description="Threads a task may use. Results may differ in the last bit between values."
+    )
+    preset: Literal["demo", "clip", "paper"] = Field(
+        "demo", description="Models a run takes unless its params say otherwise."
+    )
     schedule: str = Field("0 2 * * *", description="Cron of ingest_documents; each run takes the day before.")
     release_schedule: str = Field("0 6 * * *", description="Cron of release_dataset.")
     start_date: str = Field("2026-01-01", description="No scheduled run before this date (YYYY-MM-DD).")

@@ -7,55 +7,131 @@ import pyarrow as pa
 
 _KEY = [pa.field("key", pa.string(), nullable=False), pa.field("day", pa.string(), nullable=False)]
 
-DOCUMENTS = pa.schema([
-    *_KEY, ("source", pa.string()), ("file", pa.string()), ("record", pa.string()), ("url", pa.string()),
-    ("title", pa.string()), ("n_images", pa.int32()), ("n_sentences", pa.int32()),
-])
-IMAGES = pa.schema([
-    *_KEY, ("data", pa.large_binary()), ("format", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
-    ("n_nodes", pa.int32()),
-])
-IMAGE_NODES = pa.schema([
-    *_KEY, ("document_key", pa.string()), ("node", pa.int32()), ("src", pa.string()), ("alt", pa.string()),
-])
+DOCUMENTS = pa.schema(
+    [
+        *_KEY,
+        ("source", pa.string()),
+        ("file", pa.string()),
+        ("record", pa.string()),
+        ("url", pa.string()),
+        ("title", pa.string()),
+        ("n_images", pa.int32()),
+        ("n_sentences", pa.int32()),
+    ]
+)
+IMAGES = pa.schema(
+    [
+        *_KEY,
+        ("data", pa.large_binary()),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("n_nodes", pa.int32()),
+    ]
+)
+IMAGE_NODES = pa.schema(
+    [
+        *_KEY,
+        ("document_key", pa.string()),
+        ("node", pa.int32()),
+        ("src", pa.string()),
+        ("alt", pa.string()),
+    ]
+)
 SENTENCES = pa.schema([*_KEY, ("text", pa.string()), ("n_nodes", pa.int32())])
 SENTENCE_NODES = pa.schema([*_KEY, ("document_key", pa.string()), ("node", pa.int32()), ("position", pa.int32())])
-REJECTS = pa.schema([
-    *_KEY, ("stage", pa.string()), ("reason", pa.string()), ("source", pa.string()), ("file", pa.string()),
-    ("record", pa.string()), ("document_key", pa.string()), ("node", pa.int32()), ("detail", pa.string()),
-])
-IMAGE_SCORES = pa.schema([
-    *_KEY, ("n_nodes", pa.int32()), ("width", pa.int32()), ("height", pa.int32()), ("reason", pa.string()),
-    ("value", pa.float64()),
-])
-SENTENCE_SCORES = pa.schema([
-    *_KEY, ("n_nodes", pa.int32()), ("n_words", pa.int32()), ("n_relations", pa.int32()), ("n_actions", pa.int32()),
-    ("entropy", pa.float64()), ("perplexity", pa.float64()), ("reason", pa.string()), ("value", pa.float64()),
-])
-CURATED_IMAGES = pa.schema([
-    *_KEY, ("n_nodes", pa.int32()), ("reason", pa.string()), ("survivor", pa.string()), ("similarity", pa.float64()),
-])
-SENTENCE_CLUSTERS = pa.schema([
-    *_KEY, ("text", pa.string()), ("n_nodes", pa.int32()), ("cluster", pa.int32()), ("centroid_similarity", pa.float32()),
-    ("reason", pa.string()), ("survivor", pa.string()), ("similarity", pa.float64()),
-])
-PAIRS = pa.schema([
-    *_KEY, ("cluster", pa.int32()), ("text_keys", pa.list_(pa.string())), ("texts", pa.list_(pa.string())),
-    ("similarities", pa.list_(pa.float32())), ("caption", pa.string()), ("tags", pa.list_(pa.string())),
-    ("syn_text", pa.string()), ("syn_origin", pa.string()), ("syn_reason", pa.string()), ("syn_similarity", pa.float32()),
-    ("reason", pa.string()),
-])
+REJECTS = pa.schema(
+    [
+        *_KEY,
+        ("stage", pa.string()),
+        ("reason", pa.string()),
+        ("source", pa.string()),
+        ("file", pa.string()),
+        ("record", pa.string()),
+        ("document_key", pa.string()),
+        ("node", pa.int32()),
+        ("detail", pa.string()),
+    ]
+)
+IMAGE_SCORES = pa.schema(
+    [
+        *_KEY,
+        ("n_nodes", pa.int32()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("reason", pa.string()),
+        ("value", pa.float64()),
+    ]
+)
+SENTENCE_SCORES = pa.schema(
+    [
+        *_KEY,
+        ("n_nodes", pa.int32()),
+        ("n_words", pa.int32()),
+        ("n_relations", pa.int32()),
+        ("n_actions", pa.int32()),
+        ("entropy", pa.float64()),
+        ("perplexity", pa.float64()),
+        ("reason", pa.string()),
+        ("value", pa.float64()),
+    ]
+)
+CURATED_IMAGES = pa.schema(
+    [
+        *_KEY,
+        ("n_nodes", pa.int32()),
+        ("reason", pa.string()),
+        ("survivor", pa.string()),
+        ("similarity", pa.float64()),
+    ]
+)
+SENTENCE_CLUSTERS = pa.schema(
+    [
+        *_KEY,
+        ("text", pa.string()),
+        ("n_nodes", pa.int32()),
+        ("cluster", pa.int32()),
+        ("centroid_similarity", pa.float32()),
+        ("reason", pa.string()),
+        ("survivor", pa.string()),
+        ("similarity", pa.float64()),
+    ]
+)
+PAIRS = pa.schema(
+    [
+        *_KEY,
+        ("cluster", pa.int32()),
+        ("text_keys", pa.list_(pa.string())),
+        ("texts", pa.list_(pa.string())),
+        ("similarities", pa.list_(pa.float32())),
+        ("caption", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("syn_text", pa.string()),
+        ("syn_origin", pa.string()),
+        ("syn_reason", pa.string()),
+        ("syn_similarity", pa.float32()),
+        ("reason", pa.string()),
+    ]
+)
 ANSWERS = pa.schema([*_KEY, ("model", pa.string()), ("answer", pa.string())])
 
 
 def image_embeddings(dim: int, visual_dim: int) -> pa.Schema:
     """Kept images with their unit vectors in float16: `embedding` joint with texts, `visual` among images."""
-    return pa.schema([
-        *_KEY, ("n_nodes", pa.int32()), ("n_pixels", pa.int64()), ("phash", pa.uint64()),
-        ("embedding", pa.list_(pa.float16(), dim)), ("visual", pa.list_(pa.float16(), visual_dim)),
-    ])
+    return pa.schema(
+        [
+            *_KEY,
+            ("n_nodes", pa.int32()),
+            ("n_pixels", pa.int64()),
+            ("phash", pa.uint64()),
+            ("embedding", pa.list_(pa.float16(), dim)),
+            ("visual", pa.list_(pa.float16(), visual_dim)),
+        ]
+    )
 
 
 def sentence_embeddings(dim: int) -> pa.Schema:
     """Sentences that passed quality and semantic filters, with their unit vectors in float16."""
-    return pa.schema([*_KEY, ("text", pa.string()), ("n_nodes", pa.int32()), ("embedding", pa.list_(pa.float16(), dim))])
+    return pa.schema(
+        [*_KEY, ("text", pa.string()), ("n_nodes", pa.int32()), ("embedding", pa.list_(pa.float16(), dim))]
+    )

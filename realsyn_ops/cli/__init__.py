@@ -1,0 +1,1 @@
+"""The command line: services of the embedded default, the demo, the report, benchmarks and tests."""

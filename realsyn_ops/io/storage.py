@@ -1,0 +1,161 @@
+"""One S3 bucket as the project uses it: bytes by key, conditional creation, listing. Nothing here knows a data set."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.client import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from realsyn_ops.errors import PermanentError, TransientError
+
+_TRANSIENT_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "502", "503", "504"}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    key: str
+    n_bytes: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket behind an S3 endpoint. Calls raise TransientError when the service does not answer well, PermanentError
+    when the object is not there or the credentials do not fit."""
+
+    name: str
+    endpoint_url: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+    region: str = "us-east-1"
+
+    @cached_property
+    def _s3(self) -> Any:
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=self.region,
+            config=Config(
+                s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+                retries={"mode": "standard", "max_attempts": 5},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.name}/{key}"
+
+    @property
+    def lance_options(self) -> dict[str, str]:
+        """Storage options with which Lance opens tables of this bucket."""
+        options = {"aws_region": self.region}
+        if self.endpoint_url:
+            options |= {"aws_endpoint": self.endpoint_url, "aws_virtual_hosted_style_request": "false"}
+            if self.endpoint_url.startswith("http://"):
+                options["allow_http"] = "true"
+        if self.access_key and self.secret_key:
+            options |= {"aws_access_key_id": self.access_key, "aws_secret_access_key": self.secret_key}
+        return options
+
+    def create(self) -> None:
+        """Make the bucket if it is not there."""
+        try:
+            self._call("head_bucket")
+        except PermanentError:
+            self._call("create_bucket")
+
+    def put(self, key: str, data: bytes) -> None:
+        self._call("put_object", Key=key, Body=data)
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Create the object unless it exists: of several writers one gets True (``If-None-Match: *``)."""
+        try:
+            self._s3.put_object(Bucket=self.name, Key=key, Body=data, IfNoneMatch="*")
+        except ClientError as error:
+            if _code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}:
+                return False
+            raise _translated(error, self.uri(key)) from error
+        except BotoCoreError as error:
+            raise TransientError(f"{self.uri(key)}: {error}") from error
+        return True
+
+    def get(self, key: str) -> bytes:
+        response = self._call("get_object", Key=key)
+        try:
+            return response["Body"].read()
+        except (BotoCoreError, OSError) as error:
+            raise TransientError(f"{self.uri(key)}: {error}") from error
+
+    def find(self, key: str) -> bytes | None:
+        """The object's bytes, None when there is none."""
+        return self.get(key) if self.exists(key) else None
+
+    def exists(self, key: str) -> bool:
+        try:
+            self._s3.head_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            if _code(error) in {"404", "NoSuchKey", "NotFound"}:
+                return False
+            raise _translated(error, self.uri(key)) from error
+        except BotoCoreError as error:
+            raise TransientError(f"{self.uri(key)}: {error}") from error
+        return True
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Objects under a prefix, in order of key."""
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("list_objects_v2", Prefix=prefix, **token)
+            for item in page.get("Contents", ()):
+                yield ObjectInfo(item["Key"], item["Size"], item["ETag"].strip('"'))
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def download(self, key: str, path: Path) -> None:
+        """Copy an object to a local file, streamed."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._s3.download_file(self.name, key, str(path))
+        except ClientError as error:
+            raise _translated(error, self.uri(key)) from error
+        except BotoCoreError as error:
+            raise TransientError(f"{self.uri(key)}: {error}") from error
+
+    def upload(self, path: Path, key: str) -> None:
+        """Copy a local file to an object, streamed."""
+        try:
+            self._s3.upload_file(str(path), self.name, key)
+        except ClientError as error:
+            raise _translated(error, self.uri(key)) from error
+        except (BotoCoreError, boto3.exceptions.Boto3Error) as error:
+            raise TransientError(f"{self.uri(key)}: {error}") from error
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object inside the bucket, by the server."""
+        self._call("copy_object", Key=target, CopySource={"Bucket": self.name, "Key": source})
+
+    def _call(self, operation: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._s3, operation)(Bucket=self.name, **arguments)
+        except ClientError as error:
+            raise _translated(error, self.uri(arguments.get("Key", ""))) from error
+        except BotoCoreError as error:
+            raise TransientError(f"{self.uri(arguments.get('Key', ''))}: {error}") from error
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _translated(error: ClientError, uri: str) -> Exception:
+    code = _code(error)
+    kind = TransientError if code in _TRANSIENT_CODES else PermanentError
+    return kind(f"{uri}: {code} {error.response.get('Error', {}).get('Message', '')}".rstrip())
