@@ -111,9 +111,30 @@ PAIRS = pa.schema(
         ("syn_reason", pa.string()),
         ("syn_similarity", pa.float32()),
         ("reason", pa.string()),
+        ("made_by", pa.string()),
     ]
 )
 ANSWERS = pa.schema([*_KEY, ("model", pa.string()), ("answer", pa.string())])
+RELEASE = pa.schema(
+    [
+        ("raw_image_url", pa.string()),
+        ("text1", pa.string()),
+        ("text2", pa.string()),
+        ("text3", pa.string()),
+        ("syn_text", pa.string()),
+        *_KEY,
+        ("text1_key", pa.string()),
+        ("text2_key", pa.string()),
+        ("text3_key", pa.string()),
+        ("text1_similarity", pa.float32()),
+        ("text2_similarity", pa.float32()),
+        ("text3_similarity", pa.float32()),
+        ("caption", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("syn_origin", pa.string()),
+        ("syn_similarity", pa.float32()),
+    ]
+)
 
 
 def image_embeddings(dim: int, visual_dim: int) -> pa.Schema:

@@ -1,0 +1,38 @@
+"""### cluster_sentences: a day's sentences are filtered, scored, embedded, deduplicated and laid into clusters
+
+**Runs** when `ingest_documents` has published a day, or by hand with that day as *Partition key*. It replaces the day
+in `sentence_scores` and `sentence_embeddings`, and those days of `sentence_clusters` that changed. The first day ever fits
+the codebook (word counts and centroids) that later days use.
+
+**Red task.** *filter_shard*, *score*: a model could not be loaded, or memory ran out; see the log. *audit*: a broken
+expectation or an alarm about near-duplicates; nothing was published; look at the Data Docs page named in the log.
+*publish* with a codebook conflict: another day fitted one meanwhile; clear the run.
+
+**Safe to clear**: every task. Finished shards are reused; `pair_texts` follows for that day.
+"""
+
+from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag
+
+from realsyn_ops.operators import assets
+from realsyn_ops.operators.clustering import audit, cluster, count_words, filter_shard, plan, publish, score
+from realsyn_ops.operators.params import CLUSTER
+from realsyn_ops.operators.run import DEFAULT_ARGS
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(assets=assets.SENTENCES, default_partition_mapper=IdentityMapper()),
+    catchup=False,
+    max_active_runs=1,
+    params=CLUSTER,
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags=["realsyn"],
+)
+def cluster_sentences():
+    shards = plan()
+    counted = count_words(filter_shard.expand(work=shards))
+    groups = cluster(score.expand(work=counted))
+    publish(audit(groups))
+
+
+cluster_sentences()

@@ -1,0 +1,39 @@
+"""### ingest_documents: a day's raw documents become images and sentences
+
+**Runs** every night for the day before, or by hand: give the day in the field *Partition key* (`YYYY-MM-DD`). It reads
+`raw/DAY/SOURCE/...` (zip bundles of HTML, OBELICS-style parquet or jsonl) and replaces that day in the corpus tables
+`documents`, `images`, `image_nodes`, `sentences`, `sentence_nodes` and `rejects`. A day without raw objects is skipped.
+
+**Red task.** *plan*: the key is no day, or lies ahead; trigger again with a right one. *extract*: the log names the raw
+object; upload it again and clear the task. *audit*: the log names the broken expectation and the Data Docs page;
+nothing was published; mend the raw input and clear the run.
+
+**Safe to clear**: every task, any time. A run leaves the same rows, and the Dags behind it follow for that day.
+"""
+
+import datetime as dt
+
+from airflow.sdk import CronPartitionTimetable, dag
+
+from realsyn_ops.operators.extraction import audit, extract, plan, publish
+from realsyn_ops.operators.params import INGEST
+from realsyn_ops.operators.run import DEFAULT_ARGS
+from realsyn_ops.settings import settings
+
+
+@dag(
+    schedule=CronPartitionTimetable(settings().schedule, timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+    start_date=dt.datetime.fromisoformat(settings().start_date).replace(tzinfo=dt.UTC),
+    catchup=False,
+    max_active_runs=2,
+    params=INGEST,
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags=["realsyn"],
+)
+def ingest_documents():
+    shards = plan()
+    publish(audit(extract.expand(work=shards)))
+
+
+ingest_documents()

@@ -1,0 +1,38 @@
+"""### release_dataset: all pairs in force are bounded, balanced, exported and published under a version
+
+**Runs** on its own schedule, or by hand (no partition key). It reads every published pair, drops those outside the
+similarity bounds, caps the image clusters for the wanted size and writes `releases/VERSION/`: parquet in the RealSyn
+schema, WebDataset tars, a card and checksums; then `reports/VERSION/`. The same pairs with the same params are the same
+version: the run is skipped.
+
+**Red task.** *audit*: the staged release breaks an expectation; nothing was published; see the Data Docs page.
+
+**Safe to clear**: every task. A published version never changes.
+"""
+
+import datetime as dt
+
+from airflow.sdk import dag
+
+from realsyn_ops.operators.params import RELEASE
+from realsyn_ops.operators.run import DEFAULT_ARGS
+from realsyn_ops.operators.sampling import audit, export, plan, publish, select
+from realsyn_ops.settings import settings
+
+
+@dag(
+    schedule=settings().release_schedule,
+    start_date=dt.datetime.fromisoformat(settings().start_date).replace(tzinfo=dt.UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=RELEASE,
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags=["realsyn"],
+)
+def release_dataset():
+    shards = select(plan())
+    publish(audit(export.expand(work=shards)))
+
+
+release_dataset()

@@ -1,0 +1,66 @@
+"""The codebook: word counts and sentence centroids frozen together under a version, so that days stay comparable."""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from realsyn_ops.errors import CommitConflictError, CorruptShardError
+from realsyn_ops.io.shards import parquet_bytes
+from realsyn_ops.io.storage import Bucket
+
+_POINTER = "corpus/codebook.json"
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """``words``: occurrences of each word in the corpus it was fitted on; ``centroids``: (k, d) float32 unit rows."""
+
+    words: dict[str, int]
+    centroids: np.ndarray
+
+    @property
+    def version(self) -> str:
+        digest = hashlib.sha256(json.dumps(self.words, sort_keys=True).encode())
+        digest.update(np.ascontiguousarray(self.centroids, np.float32).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def current_version(bucket: Bucket) -> str:
+    """Version of the codebook in force, empty when none has been fitted."""
+    pointer = bucket.find(_POINTER)
+    return json.loads(pointer)["version"] if pointer else ""
+
+
+def read_codebook(bucket: Bucket, version: str) -> Codebook:
+    """Raises CorruptShardError when the files are not what the version names."""
+    prefix = f"corpus/codebooks/{version}"
+    words = pq.read_table(pa.BufferReader(bucket.get(f"{prefix}/words.parquet")))
+    codebook = Codebook(
+        dict(zip(words["word"].to_pylist(), words["count"].to_pylist(), strict=True)),
+        np.load(io.BytesIO(bucket.get(f"{prefix}/centroids.npy")), allow_pickle=False),
+    )
+    if codebook.version != version:
+        raise CorruptShardError(bucket.uri(prefix), version, codebook.version)
+    return codebook
+
+
+def publish_codebook(bucket: Bucket, codebook: Codebook) -> str:
+    """Store the first codebook and put it in force. Raises CommitConflictError when another one is in force already."""
+    prefix = f"corpus/codebooks/{codebook.version}"
+    ordered = sorted(codebook.words.items())
+    words = pa.table({"word": [w for w, _ in ordered], "count": [c for _, c in ordered]})
+    centroids = io.BytesIO()
+    np.save(centroids, np.ascontiguousarray(codebook.centroids, np.float32))
+    bucket.put(f"{prefix}/words.parquet", parquet_bytes(words))
+    bucket.put(f"{prefix}/centroids.npy", centroids.getvalue())
+    pointer = json.dumps({"version": codebook.version}).encode()
+    if not bucket.put_new(_POINTER, pointer) and current_version(bucket) != codebook.version:
+        raise CommitConflictError(
+            f"codebook {current_version(bucket)} was put in force while {codebook.version} was fitted: clear this run"
+        )
+    return codebook.version

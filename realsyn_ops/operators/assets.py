@@ -1,0 +1,14 @@
+"""Every Asset in the order of the flow: the map of the project. A day is the partition of all but the last."""
+
+from airflow.sdk import Asset
+
+from realsyn_ops.settings import settings
+
+_CORPUS = f"s3://{settings().bucket}/corpus"
+
+IMAGES = Asset(name="images", uri=f"{_CORPUS}/images")
+SENTENCES = Asset(name="sentences", uri=f"{_CORPUS}/sentences")
+CURATED_IMAGES = Asset(name="curated_images", uri=f"{_CORPUS}/curated_images")
+SENTENCE_CLUSTERS = Asset(name="sentence_clusters", uri=f"{_CORPUS}/sentence_clusters")
+PAIRS = Asset(name="pairs", uri=f"{_CORPUS}/pairs")
+RELEASES = Asset(name="releases", uri=f"s3://{settings().bucket}/releases")

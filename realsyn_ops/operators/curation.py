@@ -1,0 +1,242 @@
+"""Tasks of `curate_images`: a day's images are judged and embedded, then the corpus is freed of near-duplicates."""
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from realsyn_ops.operators import assets
+from realsyn_ops.operators.duplicates import alarms, converge, corpus_rows, is_within_threshold, source_losses
+from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days, vector_checks
+from realsyn_ops.operators.run import (
+    Work,
+    by_reason,
+    digest,
+    measured,
+    open_bucket,
+    open_staging,
+    preset_models,
+    resolved_preset,
+)
+from realsyn_ops.plans import CuratePlan, check_day, code_digest
+from realsyn_ops.settings import settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from realsyn_ops.io.shards import Staging
+
+log = logging.getLogger(__name__)
+
+STAGE = "embed"
+GROUPS = "deduplicate"
+
+
+@task
+def plan(**context: Any) -> list[Work]:
+    """Decide the day's images, the models and the shards."""
+    from realsyn_ops.io.shards import Staging
+    from realsyn_ops.io.tables import Corpus
+
+    day = check_day(context.get("partition_key"))
+    bucket = open_bucket()
+    images = Corpus(bucket).read("images", ["key", "n_nodes"], day=day)
+    if images.num_rows == 0:
+        raise AirflowSkipException(f"no images of {day} in the corpus: nothing to curate")
+    params = dict(context["params"])
+    preset = params.pop("preset") or settings().preset
+    chosen = CuratePlan(
+        day=day,
+        inputs=digest(images.to_pydict()),
+        code=code_digest(),
+        preset=preset,
+        models=preset_models(preset),
+        **params,
+    )
+    staging = Staging.create(bucket, "curate_images", day, chosen)
+    n_shards = -(-images.num_rows // chosen.shard_images)
+    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(n_shards)]
+
+
+@task
+def embed(work: Work) -> Work:
+    """Judge a shard's images by the paper's rules, then hash and embed those that pass."""
+    import numpy as np
+    import pyarrow as pa
+
+    from realsyn_ops.io import schemas
+    from realsyn_ops.models.load import load_encoder
+    from realsyn_ops.records import Reason
+    from realsyn_ops.stages.embed import perceptual_hash
+    from realsyn_ops.stages.extract import decode_image
+    from realsyn_ops.stages.filter import image_reason
+
+    staging = open_staging(work)
+    if staging.is_done(STAGE, work["shard"]):
+        return work
+    chosen = CuratePlan.from_json(staging.plan_json())
+    with measured(staging, STAGE, work["shard"]):
+        rows = _shard_rows(staging, chosen, int(work["shard"]))
+        scores, kept, pictures = [], [], []
+        for row in rows:
+            broken = image_reason(
+                row["width"], row["height"], min_side_px=chosen.min_side_px, max_aspect=chosen.max_aspect
+            )
+            if broken is None:
+                try:
+                    pictures.append(decode_image(row["data"], max_side=DECODED_SIDE_PX))
+                    kept.append(row)
+                except (OSError, ValueError) as error:
+                    log.warning("image %s cannot be decoded: %s", row["key"], error)
+                    broken = (Reason.IMAGE_BROKEN, 0.0)
+            reason, value = broken or (None, None)
+            scores.append({**row, "reason": reason, "value": value})
+        encoder = load_encoder(
+            resolved_preset(chosen).encoder,
+            device=settings().device,
+            threads=settings().threads,
+            models_path=settings().models_path,
+        )
+        joint, visual = encoder.encode_images(pictures)
+        embeddings = [
+            {
+                "key": row["key"],
+                "day": chosen.day,
+                "n_nodes": row["n_nodes"],
+                "n_pixels": row["width"] * row["height"],
+                "phash": perceptual_hash(picture),
+                "embedding": vector,
+                "visual": look,
+            }
+            for row, picture, vector, look in zip(
+                kept, pictures, joint.astype(np.float16), visual.astype(np.float16), strict=True
+            )
+        ]
+        schema = schemas.image_embeddings(encoder.dim, encoder.visual_dim)
+        tables = {
+            "scores": pa.Table.from_pylist(scores, schema=schemas.IMAGE_SCORES),
+            "embeddings": pa.Table.from_pylist(embeddings, schema=schema),
+        }
+        rejected = Counter({s["reason"]: 0 for s in scores if s["reason"]})
+        for score in scores:
+            if score["reason"]:
+                rejected[score["reason"]] += score["n_nodes"]
+        counts = by_reason("images", sum(r["n_nodes"] for r in rows), sum(r["n_nodes"] for r in kept), rejected)
+        staging.write(STAGE, work["shard"], tables, counts)
+    log.info("shard %s: %s", work["shard"], counts)
+    return work
+
+
+DECODED_SIDE_PX = 512
+"""Images are decoded no larger than the encoders need: hash and embedding are taken from that."""
+
+
+@task
+def deduplicate(shards: list[Work]) -> Work:
+    """Group near-duplicates over all days and name each group's survivor: the largest image, then the smallest key."""
+    import numpy as np
+
+    from realsyn_ops.io import schemas
+    from realsyn_ops.stages.dedup import near_duplicates
+
+    staging = open_staging(next(iter(shards)))
+    chosen = CuratePlan.from_json(staging.plan_json())
+    with measured(staging, GROUPS):
+        columns = ["key", "day", "n_nodes", "n_pixels", "phash", "visual"]
+        images = corpus_rows(staging, STAGE, "image_embeddings", columns)
+        pixels = np.asarray(images["n_pixels"])
+        order = np.lexsort((np.arange(len(pixels)), -pixels))
+        groups = near_duplicates(
+            images.matrix("visual"),
+            rank=np.argsort(order),
+            min_similarity=chosen.min_visual_similarity,
+            identities=np.asarray(images["phash"], np.uint64),
+            max_hash_distance=chosen.max_hash_distance,
+        )
+        return converge(staging, GROUPS, images, groups, schemas.CURATED_IMAGES)
+
+
+@task
+def audit(work: Work) -> Work:
+    """Close the run's manifest, then check scores, embeddings and groups. Red: nothing is published."""
+    staging = open_staging(work)
+    with measured(staging, "audit"):
+        shards = {STAGE: staging.shards(STAGE), GROUPS: [work["shard"]]}
+        staging.finish(shards, name=f"manifest-{work['shard']}")
+        run_gate(staging, _frames(staging, work))
+    return work
+
+
+@task(outlets=[assets.CURATED_IMAGES])
+def publish(work: Work, *, outlet_events: Any) -> None:
+    """Replace the day's scores and embeddings, and the days of `curated_images` that changed."""
+    from realsyn_ops.io import schemas
+    from realsyn_ops.io.tables import Corpus
+
+    staging = open_staging(work)
+    day = staging.partition
+    with measured(staging, "publish"):
+        embeddings = staging.read_all(STAGE, "embeddings")
+        curated = staging.read_shard(GROUPS, work["shard"], "groups")
+        days: dict[str, Any] = dict.fromkeys(
+            Corpus(staging.bucket).days("curated_images"), one_table(curated.slice(0, 0))
+        )
+        changed = publish_days(
+            staging,
+            {
+                "image_scores": (schemas.IMAGE_SCORES, {day: one_table(staging.read_all(STAGE, "scores"))}),
+                "image_embeddings": (embeddings.schema, {day: one_table(embeddings)}),
+                "curated_images": (schemas.CURATED_IMAGES, days | split_days(curated)),
+            },
+        )
+    outlet_events[assets.CURATED_IMAGES].extra = event_extra(staging, changed, curated.num_rows)
+
+
+def _shard_rows(staging: "Staging", chosen: CuratePlan, number: int) -> list[dict[str, Any]]:
+    from realsyn_ops.io.tables import Corpus
+
+    corpus = Corpus(staging.bucket)
+    keys = corpus.read("images", ["key"], day=chosen.day)["key"].to_pylist()
+    mine = keys[number * chosen.shard_images : (number + 1) * chosen.shard_images]
+    where = f"key >= '{mine[0]}' AND key <= '{mine[-1]}'"
+    columns = ["key", "day", "data", "width", "height", "n_nodes"]
+    return corpus.read("images", columns, day=chosen.day, where=where).to_pylist()
+
+
+def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
+    import pandas as pd
+
+    from realsyn_ops.io.tables import Corpus
+
+    chosen = CuratePlan.from_json(staging.plan_json())
+    known = set(Corpus(staging.bucket).read("images", ["key"], day=chosen.day)["key"].to_pylist())
+    scores = staging.read_all(STAGE, "scores").to_pandas()
+    embeddings = vector_checks(staging.read_all(STAGE, "embeddings"), {"embedding": "norm", "visual": "visual_norm"})
+    for frame in (scores, embeddings):
+        frame["is_known_key"] = frame["key"].isin(known)
+    groups = staging.read_shard(GROUPS, work["shard"], "groups").to_pandas()
+    groups["survivor_is_kept"] = groups["survivor"].isin(groups.loc[groups["reason"].isna(), "key"])
+    groups["is_within_threshold"] = is_within_threshold(groups, chosen.min_visual_similarity)
+    rejected = scores.loc[scores["reason"].notna(), "n_nodes"].sum()
+    losses = source_losses(staging, groups, nodes="image_nodes", max_loss=chosen.max_source_loss)
+    return {
+        "image_scores": scores,
+        "image_embeddings": embeddings,
+        "quality_shares": pd.DataFrame({"rejected": [rejected / max(1, scores["n_nodes"].sum())]}),
+        "curated_images": groups,
+        "duplicate_groups": alarms(staging, GROUPS, work, losses, max_share=chosen.max_group_share),
+    }
+
+
+def near_survivors(staging: "Staging", vectors: Any) -> Any:
+    """(n,) whether an image is a near-duplicate of another of these, by the plans its day was curated with."""
+    import numpy as np
+
+    from realsyn_ops.stages.dedup import near_duplicates
+
+    plans = [o.key for o in staging.bucket.list("staging/curate_images/") if o.key.endswith("/plan.json")]
+    thresholds = [CuratePlan.from_json(staging.bucket.get(key)).min_visual_similarity for key in plans]
+    groups = near_duplicates(vectors, rank=np.arange(len(vectors)), min_similarity=max(thresholds, default=1.0))
+    return np.array([reason is not None for reason in groups.reason], bool)

@@ -1,0 +1,164 @@
+"""Tasks of `ingest_documents`: a day's raw objects become images and sentences, with where each came from."""
+
+import json
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from realsyn_ops.operators import assets
+from realsyn_ops.operators.publishing import event_extra, publish_days, run_gate
+from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging
+from realsyn_ops.plans import IngestPlan, check_day, code_digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from realsyn_ops.io.shards import Staging
+    from realsyn_ops.io.tables import Rows
+
+log = logging.getLogger(__name__)
+
+STAGE = "extract"
+DATA_SETS = ("documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects")
+
+
+@task
+def plan(**context: Any) -> list[Work]:
+    """Decide the day, its raw objects and their shards. A day without raw objects is skipped."""
+    from realsyn_ops.io.documents import list_shards
+    from realsyn_ops.io.shards import Staging
+
+    day = check_day(context.get("partition_key"))
+    bucket = open_bucket()
+    raw = list(bucket.list(f"raw/{day}/"))
+    if not raw:
+        raise AirflowSkipException(f"no raw objects under {bucket.uri(f'raw/{day}/')}: nothing to ingest for {day}")
+    inputs = digest([(o.key, o.n_bytes, o.etag) for o in raw])
+    chosen = IngestPlan(day=day, inputs=inputs, code=code_digest(), **context["params"])
+    staging = Staging.create(bucket, "ingest_documents", day, chosen)
+    shards = {}
+    for item in raw:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / Path(item.key).name
+            bucket.download(item.key, path)
+            for shard in list_shards(path, item.key, max_documents=chosen.max_shard_documents):
+                shards[f"{len(shards):05d}"] = shard.to_json()
+    staging.put("shards.json", json.dumps(shards, sort_keys=True).encode())
+    return [{"staging": staging.prefix, "shard": name} for name in shards]
+
+
+@task
+def extract(work: Work) -> Work:
+    """Read a shard's documents and write its images, sentences and rejects."""
+    import pyarrow as pa
+
+    from realsyn_ops.io import schemas
+    from realsyn_ops.io.documents import Limits, Shard, read_documents
+    from realsyn_ops.stages.extract import extract as extract_documents
+
+    staging = open_staging(work)
+    if staging.is_done(STAGE, work["shard"]):
+        return work
+    chosen = IngestPlan.from_json(staging.plan_json())
+    shard = Shard.from_json(json.loads(staging.get("shards.json"))[work["shard"]])
+    limits = Limits(
+        max_nodes=chosen.max_nodes,
+        max_document_bytes=chosen.max_document_bytes,
+        max_image_bytes=chosen.max_image_bytes,
+    )
+    with measured(staging, STAGE, work["shard"]), tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / Path(shard.file).name
+        staging.bucket.download(shard.file, path)
+        documents = read_documents(path, shard, source=shard.file.split("/")[2], limits=limits)
+        extraction = extract_documents(documents, day=chosen.day, max_pixels=chosen.max_image_pixels)
+        tables = {
+            name: pa.Table.from_pylist(extraction.rows[name], schema=getattr(schemas, name.upper()))
+            for name in DATA_SETS
+        }
+        staging.write(STAGE, work["shard"], tables, extraction.counts)
+    log.info("shard %s of %s: %s", work["shard"], shard.file, extraction.counts)
+    return work
+
+
+@task
+def audit(shards: list[Work]) -> Work:
+    """Close the run's manifest, then check what is about to be published. Red: nothing is published."""
+    work: Work = {"staging": next(iter(shards))["staging"], "shard": "all"}
+    staging = open_staging(work)
+    with measured(staging, "audit"):
+        staging.finish({STAGE: staging.shards(STAGE)})
+        run_gate(staging, _frames(staging))
+    return work
+
+
+@task(outlets=[assets.IMAGES, assets.SENTENCES])
+def publish(work: Work, *, outlet_events: Any) -> None:
+    """Replace the day in the corpus tables `documents`, `images`, `sentences` and where they stand."""
+    from realsyn_ops.io import schemas
+
+    staging = open_staging(work)
+    with measured(staging, "publish"):
+        day = staging.partition
+        tables = {name: (getattr(schemas, name.upper()), {day: _rows(staging, name)}) for name in DATA_SETS}
+        changed = publish_days(staging, tables)
+    for asset in (assets.IMAGES, assets.SENTENCES):
+        outlet_events[asset].extra = event_extra(staging, changed, 0)
+
+
+def _rows(staging: "Staging", name: str) -> "Rows":
+    """A day's rows of a staged data set: keys that several shards hold once, with their places added up."""
+    if name in {"images", "sentences", "documents"}:
+        return lambda columns: _unique_rows(staging, name, columns)
+    return lambda columns: staging.read(STAGE, name, columns=columns)
+
+
+def _unique_rows(staging: "Staging", name: str, columns: list[str]) -> "Iterator[pa.Table]":
+    import pyarrow as pa
+
+    counted = name != "documents"
+    n_nodes: Counter[str] = Counter()
+    if counted:
+        for table in staging.read(STAGE, name, columns=["key", "n_nodes"]):
+            for key, n in zip(table["key"].to_pylist(), table["n_nodes"].to_pylist(), strict=True):
+                n_nodes[key] += n
+    seen: set[str] = set()
+    for table in staging.read(STAGE, name, columns=list(dict.fromkeys(["key", *columns]))):
+        keys = table["key"].to_pylist()
+        first = [i for i, key in enumerate(keys) if key not in seen]
+        seen.update(keys)
+        table = table.take(first)
+        if counted and "n_nodes" in columns:
+            sums = pa.array([n_nodes[keys[i]] for i in first], pa.int32())
+            table = table.set_column(table.column_names.index("n_nodes"), "n_nodes", sums)
+        yield table.select(columns)
+
+
+def _frames(staging: "Staging") -> "dict[str, pd.DataFrame]":
+    import pandas as pd
+    import pyarrow as pa
+
+    light = {
+        "documents": ["key", "day", "source", "file", "n_images", "n_sentences"],
+        "images": ["key", "day", "format", "width", "height", "n_nodes"],
+        "sentences": ["key", "day", "text", "n_nodes"],
+        "image_nodes": ["key", "document_key", "node"],
+        "sentence_nodes": ["key", "document_key", "node", "position"],
+    }
+    frames = {name: pa.concat_tables(_rows(staging, name)(columns)).to_pandas() for name, columns in light.items()}
+    for name in ("images", "sentences"):
+        nodes = frames[f"{name[:-1]}_nodes"]
+        nodes["is_known_document"] = nodes["document_key"].isin(frames["documents"]["key"])
+        nodes["is_known_key"] = nodes["key"].isin(frames[name]["key"])
+    counts = staging.counts(STAGE)
+    shares = {
+        thing: [sum(n for k, n in counts.items() if k.startswith(f"{thing}.rejected.")) / max(1, counts[f"{thing}.in"])]
+        for thing in ("documents", "images")
+    }
+    return {**frames, "extract_shares": pd.DataFrame(shares)}

@@ -1,0 +1,168 @@
+"""The forms of the trigger dialogue: a Param for each decision left to people, with default, range and meaning.
+
+Defaults come from the plans, so the two never differ; a value that the form lets through is checked again by the plan.
+"""
+
+from dataclasses import fields
+from typing import Any
+
+from airflow.sdk import Param
+
+from realsyn_ops.plans import ClusterPlan, CuratePlan, IngestPlan, PairPlan, Plan, ReleasePlan
+
+_SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+_COUNT = {"type": "integer", "minimum": 1}
+_PRESET = {
+    "type": ["string", "null"],
+    "enum": [None, "demo", "clip", "paper"],
+    "title": "Models",
+    "description": "Which models to use. Empty: this deployment's setting REALSYN_PRESET.",
+}
+_SEED = {"type": "integer", "minimum": 0, "title": "Seed", "description": "Every random choice of the run follows it."}
+
+
+def _form(plan: type[Plan], shape: dict[str, dict[str, Any]]) -> dict[str, Param]:
+    defaults = {field.name: field.default for field in fields(plan)}
+    return {name: Param(None if name == "preset" else defaults[name], **schema) for name, schema in shape.items()}
+
+
+INGEST = _form(
+    IngestPlan,
+    {
+        "max_shard_documents": {
+            **_COUNT, "title": "Documents a shard", "description": "Documents that one extract task reads.",
+        },
+        "max_nodes": {
+            **_COUNT, "title": "Nodes a document", "description": "A document with more nodes is a reject.",
+        },
+        "max_document_bytes": {
+            **_COUNT, "title": "Bytes a document", "description": "A larger page or record is a reject.",
+        },
+        "max_image_bytes": {**_COUNT, "title": "Bytes an image", "description": "A larger image is a reject."},
+        "max_image_pixels": {
+            **_COUNT, "title": "Pixels an image",
+            "description": "An image whose header says more is a reject; it is never decoded.",
+        },
+    },
+)  # fmt: skip
+
+CURATE = _form(
+    CuratePlan,
+    {
+        "preset": _PRESET,
+        "min_side_px": {
+            **_COUNT, "title": "Shorter side (px)", "description": "Smaller images are rejects (the paper: 100).",
+        },
+        "max_aspect": {
+            "type": "number", "minimum": 1, "title": "Aspect",
+            "description": "Longer side over shorter; images above are rejects (the paper: 3).",
+        },
+        "max_hash_distance": {
+            "type": "integer", "minimum": 0, "maximum": 16, "title": "Perceptual distance (bits)",
+            "description": "Images whose 64-bit perceptual hashes differ by no more are duplicates.",
+        },
+        "min_visual_similarity": {
+            **_SHARE, "title": "Near-duplicate similarity",
+            "description": "Images with at least this cosine are duplicates (DanQing: 0.9; the paper names none).",
+        },
+        "max_source_loss": {
+            **_SHARE, "title": "Alarm: loss of a source",
+            "description": "The gate turns red when a source loses a larger share of its images.",
+        },
+        "max_group_share": {
+            **_SHARE, "title": "Alarm: component",
+            "description": "The gate turns red when linked near-duplicates hold a larger share of all images.",
+        },
+        "shard_images": {**_COUNT, "title": "Images a shard", "description": "Images that one embed task takes."},
+    },
+)  # fmt: skip
+
+CLUSTER = _form(
+    ClusterPlan,
+    {
+        "preset": _PRESET,
+        "min_words": {**_COUNT, "title": "Words, at least", "description": "The paper: 3."},
+        "max_words": {**_COUNT, "title": "Words, at most", "description": "The paper: 81."},
+        "min_relations": {
+            "type": "integer", "minimum": 0, "title": "Relations",
+            "description": "Relations attached to objects in the parse (the paper: complexity C1, so 1).",
+        },
+        "min_actions": {"type": "integer", "minimum": 0, "title": "Actions", "description": "Verbs (the paper: 1)."},
+        "min_entropy": {
+            "type": "number", "minimum": 0, "title": "Entropy", "description": "Sentences below go (the paper: 0.3).",
+        },
+        "min_perplexity": {
+            "type": "number", "minimum": 0, "title": "Perplexity, at least", "description": "The paper: 30.",
+        },
+        "max_perplexity": {
+            "type": "number", "minimum": 0, "title": "Perplexity, at most", "description": "The paper: 200.",
+        },
+        "min_similarity": {
+            **_SHARE, "title": "Near-duplicate similarity",
+            "description": "Sentences with at least this cosine are duplicates. The paper names none.",
+        },
+        "max_source_loss": {
+            **_SHARE, "title": "Alarm: loss of a source",
+            "description": "The gate turns red when a source loses a larger share of its sentences.",
+        },
+        "max_group_share": {
+            **_SHARE, "title": "Alarm: component",
+            "description": "The gate turns red when linked near-duplicates hold a larger share of all sentences.",
+        },
+        "sentences_per_cluster": {
+            **_COUNT, "title": "Sentences a cluster",
+            "description": "Sets the number of clusters when the codebook is fitted (the paper: about 420).",
+        },
+        "shard_sentences": {**_COUNT, "title": "Sentences a shard", "description": "Sentences that one task takes."},
+        "seed": _SEED,
+    },
+)  # fmt: skip
+
+PAIR = _form(
+    PairPlan,
+    {
+        "preset": _PRESET,
+        "n_probes": {
+            **_COUNT, "title": "Probes",
+            "description": "Clusters searched for one image (the paper: 1). More find better texts and cost more.",
+        },
+        "max_text_similarity": {
+            **_SHARE, "title": "Distinct texts", "description": "Two texts of an image are no more alike than this.",
+        },
+        "max_synthetic_words": {
+            "type": "integer", "minimum": 5, "title": "Words of a synthetic text", "description": "Longer ones go.",
+        },
+        "shard_images": {**_COUNT, "title": "Images a shard", "description": "Images that one synthesize task takes."},
+    },
+)  # fmt: skip
+
+RELEASE = _form(
+    ReleasePlan,
+    {
+        "size": {
+            "type": "integer", "minimum": 0, "title": "Wanted pairs",
+            "description": "The cap of each image cluster is solved for this size. 0: the share below.",
+        },
+        "share": {
+            **_SHARE, "title": "Wanted share",
+            "description": "Share of the pairs within the similarity bounds, when no size is wanted.",
+        },
+        "lower_quantile": {
+            "type": "number", "minimum": 0, "exclusiveMaximum": 0.5, "title": "Lower similarity quantile",
+            "description": "Pairs below this quantile of image/synthetic-text similarity mismatch.",
+        },
+        "upper_quantile": {
+            "type": "number", "exclusiveMinimum": 0.5, "maximum": 1, "title": "Upper similarity quantile",
+            "description": "Pairs above this quantile may read the text in the picture.",
+        },
+        "images_per_cluster": {
+            **_COUNT, "title": "Images a cluster", "description": "Sets the number of image clusters for the balance.",
+        },
+        "shard_pairs": {**_COUNT, "title": "Pairs a shard", "description": "Pairs in one parquet file and one tar."},
+        "image_side_px": {
+            "type": "integer", "minimum": 16, "title": "Image side (px)",
+            "description": "Images in the tars are reduced to this shorter side (the handbook: 224).",
+        },
+        "seed": _SEED,
+    },
+)  # fmt: skip

@@ -1,0 +1,108 @@
+"""What every task shares: the bucket, the retry policy, a staged run, and the record of what a stage cost."""
+
+import hashlib
+import json
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Connection, ExceptionRetryPolicy, RetryAction, RetryRule
+
+from realsyn_ops.plans import Plan
+from realsyn_ops.settings import settings
+
+if TYPE_CHECKING:
+    from realsyn_ops.io.shards import Staging
+    from realsyn_ops.io.storage import Bucket
+    from realsyn_ops.presets import Preset
+
+Work = dict[str, str]
+"""What XCom carries from task to task: ``staging``, the run's folder, and ``shard``, a name in it. Never data."""
+
+DEFAULT_ARGS = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": True,
+    "retry_policy": ExceptionRetryPolicy(
+        rules=[
+            RetryRule("realsyn_ops.errors.PermanentError", action=RetryAction.FAIL, reason="trying again cannot help"),
+        ]
+    ),
+}
+
+
+def open_bucket() -> "Bucket":
+    """The deployment's bucket, by its Airflow Connection."""
+    from realsyn_ops.io.storage import Bucket
+
+    connection = Connection.get(settings().s3_conn_id)
+    extra = connection.extra_dejson
+    return Bucket(
+        settings().bucket,
+        extra.get("endpoint_url"),
+        connection.login or None,
+        connection.password or None,
+        extra.get("region_name", "us-east-1"),
+    )
+
+
+def open_staging(work: Work) -> "Staging":
+    from realsyn_ops.io.shards import Staging
+
+    return Staging(open_bucket(), work["staging"])
+
+
+def resolved_preset(plan: Plan) -> "Preset":
+    """The preset's models, as the plan has them."""
+    from realsyn_ops.presets import Preset
+
+    return Preset(**dict(plan.models))
+
+
+def preset_models(name: str) -> tuple[tuple[str, str], ...]:
+    """The models of a preset with this deployment's replacements, as a plan keeps them."""
+    from dataclasses import asdict
+
+    from realsyn_ops.presets import resolve
+
+    kinds = ("encoder", "captioner", "tagger", "rewriter", "language_model", "parser")
+    preset = resolve(name, {kind: getattr(settings(), kind) for kind in kinds})
+    return tuple(sorted(asdict(preset).items()))
+
+
+def digest(value: Any) -> str:
+    """Digest of a JSON value: what a plan's `inputs` is made of."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def measured(staging: "Staging", stage: str, shard: str = "all") -> Iterator[None]:
+    """Record wall seconds, CPU seconds and peak memory of a stage under ``runs/``, for the report."""
+    started = time.time()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    yield
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cost = {
+        "dag": staging.dag,
+        "day": staging.partition,
+        "stage": stage,
+        "shard": shard,
+        "started": started,
+        "ended": time.time(),
+        "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "peak_rss_bytes": after.ru_maxrss * 1024,
+    }
+    key = staging.prefix.replace("staging/", "runs/", 1)
+    staging.bucket.put(f"{key}/{stage}-{shard}.json", json.dumps(cost, sort_keys=True).encode())
+
+
+def by_reason(thing: str, n_in: int, n_kept: int, rejected: Mapping[str, int]) -> dict[str, int]:
+    """Counts in the form a shard's marker keeps them."""
+    return {
+        f"{thing}.in": int(n_in),
+        f"{thing}.kept": int(n_kept),
+        **{f"{thing}.rejected.{reason}": int(n) for reason, n in sorted(rejected.items())},
+    }

@@ -1,0 +1,271 @@
+"""Tasks of `release_dataset`: all pairs in force are bounded, balanced, exported and published under a version.
+
+A version names its content: the same pairs with the same plan are the same release, which is then left alone.
+"""
+
+import hashlib
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from realsyn_ops.operators import assets
+from realsyn_ops.operators.duplicates import unit_matrix
+from realsyn_ops.operators.publishing import run_gate
+from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
+from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
+from realsyn_ops.plans import ReleasePlan, code_digest
+from realsyn_ops.settings import settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from realsyn_ops.io.shards import Staging
+
+log = logging.getLogger(__name__)
+
+SELECT = "select"
+EXPORT = "export"
+SELECTION_COLUMNS = ["key", "day", "cluster", "similarity", "reason"]
+
+
+@task
+def plan(**context: Any) -> Work:
+    """Decide on the pairs; skipped when a release already holds them."""
+    from realsyn_ops.io.releases import is_published
+    from realsyn_ops.io.shards import Staging
+    from realsyn_ops.io.tables import Corpus
+
+    bucket = open_bucket()
+    corpus = Corpus(bucket)
+    if not corpus.exists("pairs"):
+        raise AirflowSkipException("no pairs are published yet: nothing to release")
+    columns = ["key", "day", "text_keys", "syn_text", "syn_similarity", "reason", "made_by"]
+    pairs = corpus.read("pairs", columns)
+    if not pairs.num_rows:
+        raise AirflowSkipException("the pairs in force are none: nothing to release")
+    params = dict(context["params"])
+    chosen = ReleasePlan(
+        inputs=digest([pairs.to_pylist(), funnel(corpus)]),
+        code=code_digest(),
+        preset=settings().preset,
+        models=preset_models(settings().preset),
+        **params,
+    )
+    version = f"{max(pairs['day'].to_pylist())}-{chosen.digest[:8]}"
+    if is_published(bucket, version):
+        raise AirflowSkipException(f"release {version} holds these pairs already: nothing new")
+    return {"staging": Staging.create(bucket, "release_dataset", version, chosen).prefix, "shard": version}
+
+
+@task
+def select(work: Work) -> list[Work]:
+    """Bound the similarity, cluster the images, solve the cap for the wanted size; returns shards of the selection."""
+    import numpy as np
+    import pyarrow as pa
+
+    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.stages.cluster import assign, fit_centroids, n_clusters
+    from realsyn_ops.stages.sample import select as select_pairs
+    from realsyn_ops.stages.sample import similarity_bounds
+
+    staging = open_staging(work)
+    chosen = ReleasePlan.from_json(staging.plan_json())
+    with measured(staging, SELECT):
+        corpus = Corpus(staging.bucket)
+        pairs = corpus.read("pairs", ["key", "day", "syn_similarity"], where="reason IS NULL")
+        keys = pairs["key"].to_pylist()
+        vectors = visual_vectors(staging, pairs)
+        k = n_clusters(len(keys), rows_per_cluster=chosen.images_per_cluster)
+        clusters = assign(vectors, fit_centroids(vectors, k=k, seed=chosen.seed))[0][:, 0]
+        similarities = pairs["syn_similarity"].to_numpy()
+        bounds = similarity_bounds(
+            similarities, lower_quantile=chosen.lower_quantile, upper_quantile=chosen.upper_quantile
+        )
+        n_within = int(((similarities >= bounds[0]) & (similarities <= bounds[1])).sum())
+        wanted = min(chosen.size or round(chosen.share * n_within), n_within)
+        selection = select_pairs(keys, similarities, clusters, bounds=bounds, size=wanted, seed=chosen.seed)
+        within = np.array([r is None or r == "cluster_cap" for r in selection.reasons], bool)
+        taken = np.array([r is None for r in selection.reasons], bool)
+        figures = {
+            "lower": selection.lower,
+            "upper": selection.upper,
+            "cap": selection.cap,
+            "n_clusters": k,
+            "n_candidates": len(keys),
+            "n_wanted": wanted,
+            "n_selected": int(taken.sum()),
+            "cluster_sizes_before": sorted(np.bincount(clusters[within], minlength=k).tolist(), reverse=True),
+            "cluster_sizes_after": sorted(np.bincount(clusters[taken], minlength=k).tolist(), reverse=True),
+        }
+        staging.put("selection.json", json.dumps(figures, sort_keys=True).encode())
+        columns = [keys, pairs["day"], clusters.astype(np.int32), similarities, selection.reasons]
+        table = pa.table(dict(zip(SELECTION_COLUMNS, columns, strict=True)))
+        rejected = {r: selection.reasons.count(r) for r in {x for x in selection.reasons if x}}
+        counts = {"pairs.in": len(keys), "pairs.kept": int(taken.sum())}
+        counts |= {f"pairs.rejected.{reason}": n for reason, n in sorted(rejected.items())}
+        staging.write(SELECT, "all", {"selection": table}, counts)
+    log.info("%s", counts)
+    n_shards = max(1, -(-int(taken.sum()) // chosen.shard_pairs))
+    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(n_shards)]
+
+
+@task
+def export(work: Work) -> Work:
+    """Write a shard of the release: parquet in the RealSyn schema and a WebDataset tar."""
+    import pyarrow as pa
+
+    from realsyn_ops.io.shards import parquet_bytes
+    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.webdataset import Sample, write_tar
+    from realsyn_ops.operators.synthesis import image_bytes
+    from realsyn_ops.stages import export as stage
+    from realsyn_ops.stages.extract import decode_image
+
+    staging = open_staging(work)
+    if staging.is_done(EXPORT, work["shard"]):
+        return work
+    chosen = ReleasePlan.from_json(staging.plan_json())
+    with measured(staging, EXPORT, work["shard"]):
+        first = int(work["shard"]) * chosen.shard_pairs
+        selected = selected_keys(staging)[first : first + chosen.shard_pairs]
+        corpus = Corpus(staging.bucket)
+        listed = ", ".join(f"'{key}'" for key in selected) or "''"
+        columns = ["key", "day", "text_keys", "texts", "similarities", "caption", "tags", "syn_text", "syn_origin",
+                   "syn_similarity"]  # fmt: skip
+        pairs = corpus.read("pairs", columns, where=f"key IN ({listed})").to_pylist()
+        urls = image_urls(corpus, set(selected))
+        rows = stage.release_rows([{**pair, "url": urls[pair["key"]]} for pair in pairs])
+        data = image_bytes(staging.bucket, pairs)
+        samples = (
+            Sample(
+                row["key"],
+                stage.reencode(decode_image(data[row["key"]]), side_px=chosen.image_side_px),
+                row["text1"],
+                stage.sample_fields(row),
+            )
+            for row in rows
+        )
+        staging.put(f"release/tars/{work['shard']}.tar", write_tar(samples))
+        staging.put(f"release/pairs/{work['shard']}.parquet", parquet_bytes(pa.Table.from_pylist(rows)))
+        staging.write(EXPORT, work["shard"], {}, {"pairs": len(rows)})
+    log.info("shard %s: %d pairs", work["shard"], len(rows))
+    return work
+
+
+@task
+def audit(shards: list[Work]) -> Work:
+    """Check the staged release: size, uniqueness, completeness, no near-duplicates. Red: nothing is published."""
+    staging = open_staging(next(iter(shards)))
+    with measured(staging, "audit"):
+        staging.finish({SELECT: ["all"], EXPORT: staging.shards(EXPORT)})
+        run_gate(staging, {"release": _frame(staging)})
+    return {"staging": staging.prefix, "shard": staging.partition}
+
+
+@task(outlets=[assets.RELEASES])
+def publish(work: Work, *, outlet_events: Any) -> None:
+    """Copy the staged files to `releases/VERSION/` with the card; the manifest comes last and makes it a release."""
+    from realsyn_ops.io.releases import publish_release
+    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.stages.export import card
+
+    staging = open_staging(work)
+    chosen = ReleasePlan.from_json(staging.plan_json())
+    version = staging.partition
+    with measured(staging, "publish"):
+        corpus = Corpus(staging.bucket)
+        selection = json.loads(staging.get("selection.json"))
+        files = staged_files(staging)
+        facts = {
+            "version": version,
+            "days": corpus.days("documents"),
+            "preset": chosen.preset,
+            "models": dict(chosen.models),
+            "funnel": funnel(corpus, staging.read_shard(SELECT, "all", "selection")),
+            "plans": {"release_dataset": json.loads(chosen.to_json())},
+            "selection": selection,
+        }
+        readme = card({**facts, "files": files}).encode()
+        publish_release(staging.bucket, version, f"{staging.prefix}/release", files, {"README.md": readme}, facts)
+    report = build_report(staging, facts)
+    prefix = f"reports/{version}"
+    staging.bucket.put(f"{prefix}/gallery.json", json.dumps(build_gallery(staging, chosen.seed)).encode())
+    staging.bucket.put(f"{prefix}/report.json", json.dumps(report, sort_keys=True, indent=1).encode())
+    outlet_events[assets.RELEASES].extra = {"version": version, "pairs": selection["n_selected"]}
+    log.info("published release %s: %d pairs", version, selection["n_selected"])
+
+
+def selected_keys(staging: "Staging") -> list[str]:
+    """Keys of the selection, in order: what shards are cut from."""
+    table = staging.read_shard(SELECT, "all", "selection")
+    return [k for k, r in zip(table["key"].to_pylist(), table["reason"].to_pylist(), strict=True) if r is None]
+
+
+def staged_files(staging: "Staging") -> list[dict[str, Any]]:
+    """The staged release's files with their sizes and sha256, in order of path."""
+    prefix = f"{staging.prefix}/release/"
+    files = []
+    for item in staging.bucket.list(prefix):
+        data = staging.bucket.get(item.key)
+        files.append({"path": item.key[len(prefix) :], "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+    return files
+
+
+def visual_vectors(staging: "Staging", pairs: "pa.Table") -> Any:
+    """(n, d) unit rows that compare the pairs' images among themselves."""
+    from realsyn_ops.io.tables import Corpus
+
+    table = Corpus(staging.bucket).read("image_embeddings", ["key", "day", "visual"])
+    rows = zip(table["key"].to_pylist(), table["day"].to_pylist(), strict=True)
+    position = {row: i for i, row in enumerate(rows)}
+    wanted = [position[row] for row in zip(pairs["key"].to_pylist(), pairs["day"].to_pylist(), strict=True)]
+    return unit_matrix(table["visual"].take(wanted))
+
+
+def image_urls(corpus: Any, keys: set[str]) -> dict[str, str]:
+    """Where each image can be fetched: its first place's address, in order of day, document and node."""
+    from urllib.parse import urljoin
+
+    documents = {row["key"]: row for row in corpus.read("documents", ["key", "url", "file", "record"]).to_pylist()}
+    nodes = corpus.read("image_nodes", ["key", "day", "document_key", "node", "src"]).to_pylist()
+    urls: dict[str, str] = {}
+    for node in sorted(nodes, key=lambda n: (n["day"], n["document_key"], n["node"])):
+        if node["key"] in keys and node["key"] not in urls:
+            document = documents[node["document_key"]]
+            bundle = corpus.bucket.uri(document["file"])
+            base = document["url"] or f"{bundle}/{document['record']}"
+            is_inline = node["src"].startswith("data:")
+            urls[node["key"]] = f"{base}#node-{node['node']}" if is_inline else urljoin(base, node["src"])
+    return urls
+
+
+def _frame(staging: "Staging") -> "pd.DataFrame":
+    import io
+
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.operators.curation import near_survivors
+
+    prefix = f"{staging.prefix}/release/pairs/"
+    parts = [pq.read_table(io.BytesIO(staging.bucket.get(item.key))) for item in staging.bucket.list(prefix)]
+    table = pa.concat_tables(parts)
+    frame = table.to_pandas()
+    near = near_survivors(staging, visual_vectors(staging, table.select(["key", "day"])))
+    kept = set(Corpus(staging.bucket).read("curated_images", ["key"], where="reason IS NULL")["key"].to_pylist())
+    texts = frame[["text1", "text2", "text3"]]
+    wanted = json.loads(staging.get("selection.json"))["n_wanted"]
+    return pd.DataFrame(
+        {
+            **{name: frame[name] for name in ("key", "raw_image_url", "text1", "text2", "text3", "syn_text")},
+            "are_distinct_texts": texts.nunique(axis=1) == 3,
+            "is_survivor": frame["key"].isin(kept) & ~near,
+            "is_wanted_size": len(frame) == wanted,
+        }
+    )

@@ -1,0 +1,45 @@
+"""K-means over unit vectors and assignment to its centroids (faiss, spherical, seeded).
+
+The paper clusters all sentences into two million groups of about 420; K here follows the number of sentences.
+"""
+
+import faiss
+import numpy as np
+
+_ITERATIONS = 20
+_SAMPLE_PER_CENTROID = 256
+
+
+def n_clusters(n_rows: int, *, rows_per_cluster: int) -> int:
+    """How many clusters so many rows get: at least one, and no more than rows."""
+    return max(1, min(n_rows, round(n_rows / rows_per_cluster)))
+
+
+def fit_centroids(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
+    """(k, d) float32 unit centroids of (n, d) float32 unit rows, n >= k. Deterministic on one thread."""
+    kmeans = faiss.Kmeans(
+        vectors.shape[1], k, niter=_ITERATIONS, seed=seed, spherical=True,
+        min_points_per_centroid=1, max_points_per_centroid=_SAMPLE_PER_CENTROID,
+    )  # fmt: skip
+    kmeans.train(np.ascontiguousarray(vectors, np.float32))
+    return kmeans.centroids
+
+
+def assign(vectors: np.ndarray, centroids: np.ndarray, *, n_probes: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest centroids of each row, best first: ids (n, n_probes) int64, similarities (n, n_probes) float32.
+
+    Ties go to the smaller id.
+    """
+    n_probes = min(n_probes, len(centroids))
+    if len(vectors) == 0:
+        return np.empty((0, n_probes), np.int64), np.empty((0, n_probes), np.float32)
+    index = faiss.IndexFlatIP(centroids.shape[1])
+    index.add(np.ascontiguousarray(centroids, np.float32))
+    similarities, ids = index.search(np.ascontiguousarray(vectors, np.float32), n_probes)
+    return ids, similarities
+
+
+def imbalance(sizes: np.ndarray) -> float:
+    """faiss' imbalance factor of cluster sizes: 1 when all are equal, k when one holds everything."""
+    total = sizes.sum()
+    return float(len(sizes) * (sizes.astype(np.float64) ** 2).sum() / total**2) if total else 1.0
