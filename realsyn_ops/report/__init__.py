@@ -1,0 +1,1 @@
+"""How the last release's report is shown: on the terminal and as one page. Reads plain values, never the bucket."""

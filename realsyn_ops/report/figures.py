@@ -1,0 +1,183 @@
+"""report.json as frozen figures with every derived share in it, so that both renderings show the same numbers.
+
+Parts may be missing or empty: they become zeros, empty tuples and None. Every text is printable.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from realsyn_ops.report.wording import printable
+
+STREAMS = ("documents", "images", "sentences")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One filter of the funnel. Shares are rejected shares, None where nothing came in."""
+
+    name: str
+    n_in: int
+    n_kept: int
+    rejects: tuple[tuple[str, int], ...]
+    paper_in: int | None
+    paper_kept: int | None
+    paper_drop: float | None
+
+    @property
+    def n_rejected(self) -> int:
+        return max(0, self.n_in - self.n_kept)
+
+    @property
+    def drop(self) -> float | None:
+        return self.n_rejected / self.n_in if self.n_in else None
+
+    @property
+    def n_unaccounted(self) -> int:
+        """Records neither kept nor rejected with a reason: always 0 in an honest run."""
+        return self.n_in - self.n_kept - sum(n for _, n in self.rejects)
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """A stage over all its days and tasks: seconds add up, memory is the highest of any task."""
+
+    dag: str
+    stage: str
+    tasks: int
+    seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    name: str
+    dag: str
+    day: str
+    is_passed: bool
+    n_expectations: int
+    failures: tuple[str, ...]
+    docs_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What balance sampling chose between the similarity bounds, and the sizes of the images' clusters around it."""
+
+    lower: float | None
+    upper: float | None
+    cap: int | None
+    n_clusters: int | None
+    n_candidates: int | None
+    n_selected: int | None
+    sizes_before: tuple[int, ...]
+    sizes_after: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    version: str
+    preset: str
+    days: tuple[str, ...]
+    n_pairs: int
+    path: str
+    uri: str
+    models: tuple[tuple[str, str], ...]
+    funnel: dict[str, tuple[Step, ...]]
+    stages: tuple[StageCost, ...]
+    gates: tuple[Gate, ...]
+    selection: Selection
+    synthesis: dict[str, int]
+    fallbacks: tuple[tuple[str, int], ...]
+    retrieval: tuple[tuple[str, Any], ...]
+    codebook: tuple[tuple[str, Any], ...]
+
+
+def read_figures(report: Mapping[str, Any]) -> Figures:
+    """The figures of a ``report.json``; stages in order of first mention, reasons by count, then name."""
+    report = printable(report)
+    release = report.get("release") or {}
+    selection = _selection(report.get("selection") or {})
+    synthesis = dict(report.get("synthesis") or {})
+    fallbacks = _by_count(synthesis.pop("fallbacks", None))
+    n_pairs = release.get("n_pairs")
+    return Figures(
+        version=report.get("version") or release.get("version") or "",
+        preset=report.get("preset") or "",
+        days=tuple(report.get("days") or ()),
+        n_pairs=(selection.n_selected or 0) if n_pairs is None else n_pairs,
+        path=release.get("path") or "",
+        uri=release.get("uri") or "",
+        models=tuple((kind, str(name)) for kind, name in (report.get("models") or {}).items()),
+        funnel={stream: tuple(map(_step, (report.get("funnel") or {}).get(stream) or ())) for stream in STREAMS},
+        stages=_stage_costs(report.get("stages") or ()),
+        gates=tuple(map(_gate, report.get("gates") or ())),
+        selection=selection,
+        synthesis={origin: n or 0 for origin, n in synthesis.items()},
+        fallbacks=fallbacks,
+        retrieval=tuple((report.get("retrieval") or {}).items()),
+        codebook=tuple((report.get("codebook") or {}).items()),
+    )
+
+
+def _step(values: Mapping[str, Any]) -> Step:
+    paper_in, paper_kept, share = (values.get(name) for name in ("paper_in", "paper_kept", "paper_share"))
+    paper_drop = None if share is None else abs(share)
+    if paper_in and paper_kept is not None:
+        paper_drop = 1 - paper_kept / paper_in if paper_kept <= paper_in else None
+    return Step(
+        name=values.get("step") or "",
+        n_in=values.get("n_in") or 0,
+        n_kept=values.get("n_kept") or 0,
+        rejects=_by_count(values.get("rejects")),
+        paper_in=paper_in,
+        paper_kept=paper_kept,
+        paper_drop=paper_drop,
+    )
+
+
+def _by_count(counts: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
+    counted = [(reason, n) for reason, n in (counts or {}).items() if n]
+    return tuple(sorted(counted, key=lambda item: (-item[1], item[0])))
+
+
+def _stage_costs(rows: Any) -> tuple[StageCost, ...]:
+    sums: dict[tuple[str, str], Counter[str]] = {}
+    peaks: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        stage = (row.get("dag") or "", row.get("stage") or "")
+        total = sums.setdefault(stage, Counter())
+        for name in ("tasks", "seconds", "cpu_seconds"):
+            total[name] += row.get(name) or 0
+        peaks[stage] = max(peaks[stage], row.get("peak_rss_bytes") or 0)
+    return tuple(
+        StageCost(*stage, total["tasks"], total["seconds"], total["cpu_seconds"], peaks[stage])
+        for stage, total in sums.items()
+    )
+
+
+def _selection(values: Mapping[str, Any]) -> Selection:
+    return Selection(
+        lower=values.get("lower"),
+        upper=values.get("upper"),
+        cap=values.get("cap"),
+        n_clusters=values.get("n_clusters"),
+        n_candidates=values.get("n_candidates"),
+        n_selected=values.get("n_selected"),
+        sizes_before=tuple(values.get("cluster_sizes_before") or ()),
+        sizes_after=tuple(values.get("cluster_sizes_after") or ()),
+    )
+
+
+def _gate(values: Mapping[str, Any]) -> Gate:
+    return Gate(
+        name=values.get("gate") or "",
+        dag=values.get("dag") or "",
+        day=values.get("day") or "",
+        is_passed=values.get("passed") is True,
+        n_expectations=values.get("n_expectations") or 0,
+        failures=tuple(map(str, values.get("failures") or ())),
+        docs_uri=values.get("docs_uri") or "",
+    )
