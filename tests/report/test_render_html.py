@@ -13,7 +13,7 @@ from selectolax.lexbor import LexborHTMLParser as Tree
 from realsyn_ops.report.gallery import raster_uri
 from realsyn_ops.report.render_html import render_html
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "wbr", "img", "br", "link", "input", "hr"}
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -109,7 +109,7 @@ def page() -> Tree:
         (".refused.images", "image aspect too wide or too tall 29"),
         (".clusters", "cap 22 before: 440 images, largest cluster 61 after: 312 images, largest 22"),
         ("#balance .facts", "0.113 to 0.403"),
-        (".stages", "embed curate_images 8 1 min 30 s 45.0 s 1.45 GB"),
+        (".stages", "embed curate_ images 8 1 min 30 s 45.0 s 1.45 GB"),
         (".stages tfoot", "all stages 12 1 min 39 s 49.5 s 1.45 GB"),
         (".gates .passed", "images passed 9 expectations, 2025-02-18"),
         (".gates .failed", "unique key: 2 of 440 s3://realsyn/staging/docs/pairs/index.html"),
