@@ -1,0 +1,207 @@
+"""What a release is made of: images as JPEG, rows in the RealSyn schema, the fields of a tar's sample, and the card.
+
+Which pairs are released is decided in `sample`; files are written by the task. Everything here is the same for the same
+input: no clock, no machine, no order of dictionaries.
+"""
+
+import io
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+from PIL import Image
+
+from realsyn_ops.errors import PermanentError
+
+_QUALITY = 95
+_N_TEXTS = 3
+
+
+def reencode(image: Image.Image, *, side_px: int) -> bytes:
+    """JPEG of an RGB image; one whose shorter side is above ``side_px`` is first reduced to it, at the same ratio.
+
+    As the RealSyn handbook's img2dataset call does (image_size 224, keep_ratio, resize_only_if_bigger).
+    """
+    shorter = min(image.size)
+    if shorter > side_px:
+        width, height = (max(1, round(side * side_px / shorter)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    content = io.BytesIO()
+    # Pillow would carry what else came with the picture (comment, profile) into the file.
+    pixels = image.copy()
+    pixels.info.clear()
+    pixels.save(content, format="JPEG", quality=_QUALITY)
+    return content.getvalue()
+
+
+def release_rows(pairs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the RealSyn schema (PAPER.md 7) sorted by key, with keys and scores so that each text can be traced.
+
+    A pair has ``key, day, url, text_keys, texts, similarities, caption, tags, syn_text, syn_origin, syn_similarity``.
+    Raises PermanentError for a pair whose texts are not three distinct ones in order of similarity, or a key that
+    occurs twice: whoever published it is broken.
+    """
+    rows = [_release_row(pair) for pair in pairs]
+    rows.sort(key=lambda row: row["key"])
+    for before, row in pairwise(rows):
+        if before["key"] == row["key"]:
+            raise PermanentError(f"image {row['key']} is twice in the release")
+    return rows
+
+
+def _release_row(pair: Mapping[str, Any]) -> dict[str, Any]:
+    texts, text_keys = list(pair["texts"]), list(pair["text_keys"])
+    similarities = [float(similarity) for similarity in pair["similarities"]]
+    if {len(texts), len(set(texts)), len(text_keys), len(similarities)} != {_N_TEXTS}:
+        raise PermanentError(f"pair {pair['key']} needs {_N_TEXTS} distinct texts with keys and scores, got {texts}")
+    if similarities != sorted(similarities, reverse=True):
+        raise PermanentError(f"pair {pair['key']}: similarities must fall by rank, got {similarities}")
+    row: dict[str, Any] = {"raw_image_url": pair["url"]}
+    row |= {f"text{rank}": text for rank, text in enumerate(texts, 1)}
+    row |= {"syn_text": pair["syn_text"], "key": pair["key"], "day": pair["day"]}
+    row |= {f"text{rank}_key": key for rank, key in enumerate(text_keys, 1)}
+    row |= {f"text{rank}_similarity": similarity for rank, similarity in enumerate(similarities, 1)}
+    row |= {"caption": pair["caption"], "tags": list(pair["tags"])}
+    return row | {"syn_origin": pair["syn_origin"], "syn_similarity": float(pair["syn_similarity"])}
+
+
+def sample_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``json`` of a release row's sample in a tar: columns its readers look for, beside ``text1`` in ``txt``."""
+    names = ("key", "day", "raw_image_url", "text2", "text3", "syn_text", "text1_key", "text2_key", "text3_key")
+    return {name: row[name] for name in names}
+
+
+_KINDS = (("documents", "Documents"), ("images", "Images"), ("sentences", "Sentences"))
+_FRONT = """---
+license: other
+task_categories:
+- image-to-text
+- zero-shot-image-classification
+language:
+- en
+tags:
+- clip
+- image-text-pairs
+- interleaved-documents
+pretty_name: "RealSyn ops release {version}"
+configs:
+- config_name: default
+  data_files: "**/*.parquet"
+---
+"""
+_WHAT = """
+# RealSyn ops release {version}
+
+Image-text pairs for CLIP pre-training, made from interleaved web documents by the method of *RealSyn* (Gu et al.,
+ACM MM 2025, arXiv 2502.12513). An image comes with three **realistic texts**, sentences retrieved from all documents,
+and one **synthetic text**, written from the best realistic text, a caption and tags, and kept only if every content
+word of it comes from those; otherwise it is a template's.
+
+Pairs: {n_selected} of {n_candidates} candidates. Days of documents: {days}. Preset: `{preset}`.
+"""
+_LOAD = """
+## How to load
+
+Columns: `raw_image_url, text1, text2, text3, syn_text` as RealSyn publishes them, then `key`, `day`, the texts' keys
+and similarities, `caption`, `tags`, `syn_origin` and `syn_similarity`. A tar's sample holds `jpg`, `txt` (text1) and
+`json` (text2, text3, syn_text, keys).
+
+```python
+import pyarrow.parquet
+import webdataset
+
+rows = pyarrow.parquet.read_table("FILE.parquet").to_pylist()
+samples = webdataset.WebDataset("FILE.tar", shardshuffle=False).decode("pil").to_tuple("jpg", "txt", "json")
+```
+
+In open_clip: `--dataset-type webdataset --train-data FILE.tar --train-num-samples {n_selected}`; open_clip 3.3 trains
+with webdataset 0.2.86 at the latest, as its `training` extra says.
+"""
+_LIMITS = """
+## Limits
+
+- **No filter for nudity, violence, faces or personal data ran**, and no opt-out list was asked. The paper names none
+  either.
+- The pictures and sentences keep the licences of the documents they come from; `raw_image_url` and the keys lead there.
+  This card grants nothing.
+- Texts were retrieved, not written, for an image: a realistic text may be about a similar thing.
+- The paper does not say its thresholds of redundancy nor its clustering's settings; those under *Settings* are ours.
+"""
+_DEMO_LIMITS = """\
+- The `demo` models are small ones that ship inside Python packages. **Their encoder is no CLIP**: an ImageNet
+  classifier and a sentence encoder, aligned through class names without training, far weaker than the paper's. Captions
+  are templates over ImageNet classes, there is no class for people, and the rewriter often falls back to the template.
+  Such a release shows the system working; do not train on it.
+- The demo's own documents are GIMP's and Hugin's help, Tux Paint's stamps and WordNet's definitions, under the several
+  free licences named in the `copyright` files of the Debian packages they were taken from.
+"""
+
+
+def card(report: Mapping[str, Any]) -> str:
+    """The data set's card in Markdown, with Hugging Face's front matter.
+
+    ``report`` holds ``version``, ``days``, ``preset``, ``models`` (role -> name), ``funnel`` (documents, images,
+    sentences -> steps of ``step, n_in, n_kept, rejects, paper_share``), ``plans``, ``selection`` and ``files``.
+    """
+    values = {**report["selection"], **report, "days": ", ".join(report["days"])}
+    parts = [
+        _FRONT.format_map(values),
+        _WHAT.format_map(values),
+        *(_funnel(title, report["funnel"].get(kind, ())) for kind, title in _KINDS),
+        _rejects(report["funnel"]),
+        "\n## Selection\n\n" + _table(("value", "chosen"), sorted(report["selection"].items())),
+        "\n## Models\n\n" + _table(("role", "model"), sorted(report["models"].items())),
+        *(_settings(name, plan) for name, plan in sorted(report["plans"].items())),
+        _files(report["files"]),
+        _LOAD.format_map(values),
+        _LIMITS + (_DEMO_LIMITS if report["preset"] == "demo" else ""),
+    ]
+    return "".join(parts)
+
+
+def _funnel(title: str, steps: Iterable[Mapping[str, Any]]) -> str:
+    rows = []
+    for step in steps:
+        n_rejected = step["n_in"] - step["n_kept"]
+        share = _percent(n_rejected / step["n_in"]) if step["n_in"] else "-"
+        paper = "-" if step["paper_share"] is None else _percent(step["paper_share"])
+        rows.append((step["step"], step["n_in"], step["n_kept"], n_rejected, share, paper))
+    if not rows:
+        return ""
+    header = ("step", "in", "kept", "rejected", "share", "share in the paper")
+    return f"\n## {title}: the funnel\n\n" + _table(header, rows)
+
+
+def _rejects(funnel: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
+    rows = [
+        (kind, step["step"], reason, n)
+        for kind, _ in _KINDS
+        for step in funnel.get(kind, ())
+        for reason, n in sorted(step["rejects"].items())
+    ]
+    return "\n## Rejects by reason\n\n" + _table(("of", "step", "reason", "n"), rows)
+
+
+def _settings(name: str, plan: Mapping[str, Any]) -> str:
+    rows = sorted((field, str(value)) for field, value in plan.items())
+    return f"\n## Settings: `{name}`\n\n" + _table(("field", "value"), rows)
+
+
+def _files(files: Iterable[Mapping[str, Any]]) -> str:
+    rows = sorted((file["path"], file["bytes"], file["sha256"]) for file in files)
+    return "\n## Files\n\n" + _table(("path", "bytes", "sha256"), rows)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "".join("| " + " | ".join(_cell(value) for value in line) + " |\n" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value).replace("|", "\\|").replace("\n", " ")
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
