@@ -1,8 +1,8 @@
 """### cluster_sentences: a day's sentences are filtered, scored, embedded, deduplicated and laid into clusters
 
 **Runs** when `ingest_documents` has published a day, or by hand with that day as *Partition key*. It replaces the day
-in `sentence_scores` and `sentence_embeddings`, and those days of `sentence_clusters` that changed. The first day ever fits
-the codebook (word counts and centroids) that later days use.
+in `sentence_scores` and `sentence_embeddings`, and those days of `sentence_clusters` that changed. The first day ever
+fits the codebook (word counts and centroids) that later days use.
 
 **Red task.** *filter_shard*, *score*: a model could not be loaded, or memory ran out; see the log. *audit*: a broken
 expectation or an alarm about near-duplicates; nothing was published; look at the Data Docs page named in the log.

@@ -73,8 +73,16 @@ class Stack:
         self.airflow = Service("airflow", home / "run")
 
     @property
-    def services(self) -> list[Service]:
-        return [self.seaweed, self.airflow]
+    def bucket_name(self) -> str:
+        """The bucket that the services were last used with: each input of the demo has its own."""
+        path = self.home / "bucket"
+        return path.read_text() if path.exists() else "realsyn"
+
+    def use_bucket(self, name: str) -> None:
+        """Work with another bucket from now on; Airflow is started anew if it runs with the old one."""
+        if name != self.bucket_name:
+            self.airflow.stop()
+            (self.home / "bucket").write_text(name)
 
     @property
     def s3_url(self) -> str:
@@ -86,7 +94,7 @@ class Stack:
 
     @property
     def bucket(self) -> Bucket:
-        return Bucket("realsyn", self.s3_url, self.endpoints.access_key, self.endpoints.secret_key)
+        return Bucket(self.bucket_name, self.s3_url, self.endpoints.access_key, self.endpoints.secret_key)
 
     def up(self) -> None:
         """Start what does not run, and wait until all of it answers. Raises ServiceError with one clear line."""
@@ -153,6 +161,7 @@ class Stack:
         env |= {f"AIRFLOW__{name}" if name != "HOME" else "AIRFLOW_HOME": str(value) for name, value in airflow.items()}
         env |= {
             "AIRFLOW_CONN_REALSYN_S3": connection,
+            "REALSYN_BUCKET": self.bucket_name,
             "REALSYN_MODELS_PATH": str(self.home / "models"),
             "REALSYN_START_DATE": "2999-01-01",
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",

@@ -17,8 +17,13 @@ def is_published(bucket: Bucket, version: str) -> bool:
 
 def versions(bucket: Bucket) -> list[str]:
     """Published versions, in order of name: the last day of their documents, then their plan."""
-    names = [item.key.split("/") for item in bucket.list("releases/")]
-    return sorted(parts[1] for parts in names if len(parts) == 3 and parts[2] == "manifest.json")
+    return sorted(item.key.split("/")[1] for item in bucket.list("releases/") if _is_manifest(item.key))
+
+
+def newest(bucket: Bucket) -> str:
+    """The version published last; empty when there is none."""
+    found = [(item.modified, item.key.split("/")[1]) for item in bucket.list("releases/") if _is_manifest(item.key)]
+    return max(found, default=(None, ""))[1]
 
 
 def publish_release(
@@ -65,6 +70,10 @@ def download_release(bucket: Bucket, version: str, into: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     scratch.replace(target)
     return target
+
+
+def _is_manifest(key: str) -> bool:
+    return key.count("/") == 2 and key.endswith("/manifest.json")
 
 
 def _manifest_key(version: str) -> str:

@@ -20,6 +20,7 @@ class ObjectInfo:
     key: str
     n_bytes: int
     etag: str
+    modified: float
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,13 @@ class Bucket:
         while True:
             page = self._call("list_objects_v2", Prefix=prefix, **token)
             for item in page.get("Contents", ()):
-                yield ObjectInfo(item["Key"], item["Size"], item["ETag"].strip('"'))
+                yield ObjectInfo(item["Key"], item["Size"], item["ETag"].strip('"'), item["LastModified"].timestamp())
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, key: str) -> None:
+        self._call("delete_object", Key=key)
 
     def download(self, key: str, path: Path) -> None:
         """Copy an object to a local file, streamed."""

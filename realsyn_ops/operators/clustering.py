@@ -46,8 +46,8 @@ GROUPS = "cluster"
 def plan(**context: Any) -> list[Work]:
     """Decide the day's sentences, the models, the codebook and the shards."""
     from realsyn_ops.io.codebook import current_version
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
-    from realsyn_ops.io.tables import Corpus
 
     day = check_day(context.get("partition_key"))
     bucket = open_bucket()
@@ -75,7 +75,7 @@ def filter_shard(work: Work) -> Work:
     """The paper's quality rules on a shard: emoji, URL, words, complexity, action; and the words of what passes."""
     import pyarrow as pa
 
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.models.load import load_parser
     from realsyn_ops.stages.filter import count_words, parse_reason, sentence_text_reason, word_tokens
 
@@ -259,7 +259,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     """Put the codebook in force if it is new; replace the day's scores and the days of the clusters that changed."""
     from realsyn_ops.io import schemas
     from realsyn_ops.io.codebook import Codebook, publish_codebook
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     staging = open_staging(work)
     chosen = ClusterPlan.from_json(staging.plan_json())
@@ -312,7 +312,7 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
     import numpy as np
     import pandas as pd
 
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     chosen = ClusterPlan.from_json(staging.plan_json())
     known = set(Corpus(staging.bucket).read("sentences", ["key"], day=chosen.day)["key"].to_pylist())

@@ -37,8 +37,8 @@ GROUPS = "deduplicate"
 @task
 def plan(**context: Any) -> list[Work]:
     """Decide the day's images, the models and the shards."""
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
-    from realsyn_ops.io.tables import Corpus
 
     day = check_day(context.get("partition_key"))
     bucket = open_bucket()
@@ -173,7 +173,7 @@ def audit(work: Work) -> Work:
 def publish(work: Work, *, outlet_events: Any) -> None:
     """Replace the day's scores and embeddings, and the days of `curated_images` that changed."""
     from realsyn_ops.io import schemas
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     staging = open_staging(work)
     day = staging.partition
@@ -195,7 +195,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
 
 
 def _shard_rows(staging: "Staging", chosen: CuratePlan, number: int) -> list[dict[str, Any]]:
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     corpus = Corpus(staging.bucket)
     keys = corpus.read("images", ["key"], day=chosen.day)["key"].to_pylist()
@@ -208,7 +208,7 @@ def _shard_rows(staging: "Staging", chosen: CuratePlan, number: int) -> list[dic
 def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
     import pandas as pd
 
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     chosen = CuratePlan.from_json(staging.plan_json())
     known = set(Corpus(staging.bucket).read("images", ["key"], day=chosen.day)["key"].to_pylist())

@@ -46,7 +46,7 @@ def corpus_rows(staging: "Staging", stage: str, table: str, columns: list[str]) 
     """The day's staged embeddings and the published ones of all other days, one row a key."""
     import pyarrow as pa
 
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     parts = [staging.read_all(stage, "embeddings").select(columns)]
     corpus = Corpus(staging.bucket)
@@ -108,7 +108,7 @@ def is_within_threshold(groups: "pd.DataFrame", min_similarity: float) -> "pd.Se
 
 def source_losses(staging: "Staging", groups: "pd.DataFrame", *, nodes: str, max_loss: float) -> "pd.DataFrame":
     """Per source of documents: how many of its records went as near-duplicates of another source's record."""
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     corpus = Corpus(staging.bucket)
     documents = corpus.read("documents", ["key", "source"]).to_pandas().rename(columns={"key": "document_key"})

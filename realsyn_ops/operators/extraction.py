@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.publishing import event_extra, publish_days, run_gate
-from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging
+from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging
 from realsyn_ops.plans import IngestPlan, check_day, code_digest
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from realsyn_ops.io.corpus import Rows
     from realsyn_ops.io.shards import Staging
-    from realsyn_ops.io.tables import Rows
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def plan(**context: Any) -> list[Work]:
             path = Path(scratch) / Path(item.key).name
             bucket.download(item.key, path)
             for shard in list_shards(path, item.key, max_documents=chosen.max_shard_documents):
-                shards[f"{len(shards):05d}"] = shard.to_json()
+                shards[f"{len(shards):05d}"] = asdict(shard)
     staging.put("shards.json", json.dumps(shards, sort_keys=True).encode())
     return [{"staging": staging.prefix, "shard": name} for name in shards]
 
@@ -67,7 +68,7 @@ def extract(work: Work) -> Work:
     if staging.is_done(STAGE, work["shard"]):
         return work
     chosen = IngestPlan.from_json(staging.plan_json())
-    shard = Shard.from_json(json.loads(staging.get("shards.json"))[work["shard"]])
+    shard = Shard(**json.loads(staging.get("shards.json"))[work["shard"]])
     limits = Limits(
         max_nodes=chosen.max_nodes,
         max_document_bytes=chosen.max_document_bytes,
@@ -79,11 +80,12 @@ def extract(work: Work) -> Work:
         documents = read_documents(path, shard, source=shard.file.split("/")[2], limits=limits)
         extraction = extract_documents(documents, day=chosen.day, max_pixels=chosen.max_image_pixels)
         tables = {
-            name: pa.Table.from_pylist(extraction.rows[name], schema=getattr(schemas, name.upper()))
+            name: pa.Table.from_pylist(extraction.tables[name], schema=getattr(schemas, name.upper()))
             for name in DATA_SETS
         }
-        staging.write(STAGE, work["shard"], tables, extraction.counts)
-    log.info("shard %s of %s: %s", work["shard"], shard.file, extraction.counts)
+        counts = _counts(extraction.counts, extraction.tables["rejects"])
+        staging.write(STAGE, work["shard"], tables, counts)
+    log.info("shard %s of %s: %s", work["shard"], shard.file, counts)
     return work
 
 
@@ -110,6 +112,17 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         changed = publish_days(staging, tables)
     for asset in (assets.IMAGES, assets.SENTENCES):
         outlet_events[asset].extra = event_extra(staging, changed, 0)
+
+
+def _counts(seen: dict[str, int], rejects: list[dict[str, Any]]) -> dict[str, int]:
+    """The shard's counts: a reject with a node is an image's, one without its document's."""
+    of_documents = Counter(row["reason"] for row in rejects if row["node"] < 0)
+    of_images = Counter(row["reason"] for row in rejects if row["node"] >= 0)
+    return {
+        **by_reason("documents", seen["documents_in"], seen["documents_kept"], of_documents),
+        **by_reason("images", seen["image_nodes_in"], seen["image_nodes_kept"], of_images),
+        "sentences": seen["sentence_nodes"],
+    }
 
 
 def _rows(staging: "Staging", name: str) -> "Rows":

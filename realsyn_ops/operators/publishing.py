@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from realsyn_ops.io.corpus import Rows
     from realsyn_ops.io.shards import Staging
-    from realsyn_ops.io.tables import Rows
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def publish_days(
     staging: "Staging", tables: Mapping[str, tuple["pa.Schema", Mapping[str, "Rows"]]]
 ) -> dict[str, list[str]]:
     """Commit each table's days; returns the days that changed, by table. Tables come in order of dependency."""
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     corpus = Corpus(staging.bucket)
     changed = {}

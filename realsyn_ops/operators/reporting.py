@@ -13,9 +13,9 @@ from realsyn_ops.records import Reason, hash_order
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
     from realsyn_ops.io.storage import Bucket
-    from realsyn_ops.io.tables import Corpus
 
 _M = 1_000_000
 PAPER = {
@@ -44,10 +44,10 @@ _SEMANTIC = {Reason.LOW_ENTROPY, Reason.LOW_PERPLEXITY, Reason.HIGH_PERPLEXITY}
 def funnel(corpus: "Corpus", selection: "pa.Table | None" = None) -> dict[str, list[dict[str, Any]]]:
     """Every step for documents, images and sentences: in, kept, and rejected by reason (in = kept + rejected)."""
     read = _reader(corpus)
-    rejects = Counter((r["document_key"] == "", r["reason"]) for r in read("rejects", ["reason", "document_key"]))
+    rejects = read("rejects", ["reason", "node"])
+    of_documents = Counter(r["reason"] for r in rejects if r["node"] < 0)
+    of_images = Counter(r["reason"] for r in rejects if r["node"] >= 0)
     n_documents = len(read("documents", ["key"]))
-    of_images = {reason: n for (_, reason), n in rejects.items() if reason.startswith("image_")}
-    of_documents = Counter({r: n for (_, r), n in rejects.items() if not r.startswith("image_")})
     n_images = sum(r["n_nodes"] for r in read("images", ["n_nodes"]))
     n_sentences = sum(r["n_nodes"] for r in read("sentences", ["n_nodes"]))
     images = [
@@ -78,7 +78,7 @@ def funnel(corpus: "Corpus", selection: "pa.Table | None" = None) -> dict[str, l
 def build_report(staging: "Staging", facts: dict[str, Any]) -> dict[str, Any]:
     """The report of a release: its facts, costs per task, verdicts of the gates, synthesis and retrieval figures."""
     from realsyn_ops.io.codebook import current_version
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     bucket = staging.bucket
     corpus = Corpus(bucket)
@@ -112,7 +112,7 @@ def build_report(staging: "Staging", facts: dict[str, Any]) -> dict[str, Any]:
 
 def build_gallery(staging: "Staging", seed: int) -> dict[str, Any]:
     """Two dozen pairs of the release and examples of rejects, pictures as data URIs."""
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     corpus = Corpus(staging.bucket)
     read = _reader(corpus)
@@ -132,7 +132,7 @@ def build_gallery(staging: "Staging", seed: int) -> dict[str, Any]:
             **{name: pairs[key][name] for name in ("key", "caption", "tags", "syn_text", "syn_origin")},
             "syn_similarity": pairs[key]["syn_similarity"],
             "image": pictures.get(key),
-            "image_origin": image_origins.get(key, {}),
+            "image_origin": image_origins.get(key, {}).get("origin", {}),
             "texts": [
                 {"text": text, "similarity": round(similarity, 4), **origins.get(text_key, {})}
                 for text, similarity, text_key in zip(
@@ -225,8 +225,9 @@ def _first_places(
     places: dict[str, dict[str, Any]] = {}
     for node in sorted(nodes, key=lambda n: (n["day"], n["document_key"], n["node"])):
         document = documents[node["document_key"]]
-        origin = f"{document['title'] or document['url'] or document['record']} ({document['source']})"
-        places.setdefault(node["key"], {"origin": origin, "document_key": node["document_key"], "node": node["node"]})
+        origin = {name: document[name] for name in ("title", "url", "source", "file", "record")}
+        place = {"origin": origin, "document_key": node["document_key"], "node": node["node"]}
+        places.setdefault(node["key"], place)
     return places
 
 
@@ -267,7 +268,7 @@ def _image_rejects(corpus: "Corpus", seed: int) -> dict[str, list[dict[str, Any]
         ]
         for reason, group in chosen.items()
     }
-    unread = [r for r in read("rejects", ["key", "reason", "detail", "record"]) if r["reason"].startswith("image_")]
+    unread = [r for r in read("rejects", ["key", "reason", "detail", "record", "node"]) if r["node"] >= 0]
     for reason, group in _examples(unread, seed).items():
         shown[reason] = [{"image": None, "value": None, "detail": f"{r['record']}: {r['detail']}"} for r in group]
     return shown

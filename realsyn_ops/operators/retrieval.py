@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
-    from realsyn_ops.io.tables import Corpus
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ RECALL_IMAGES = 500
 def plan(**context: Any) -> Work:
     """Decide on the images, sentences and codebook that this run pairs."""
     from realsyn_ops.io.codebook import current_version
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
-    from realsyn_ops.io.tables import Corpus
 
     day = check_day(context.get("partition_key"))
     bucket = open_bucket()
@@ -69,7 +69,7 @@ def retrieve(work: Work) -> list[Work]:
     import pyarrow as pa
 
     from realsyn_ops.io.codebook import current_version, read_codebook
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.records import hash_order
     from realsyn_ops.stages import retrieve as stage
     from realsyn_ops.stages.cluster import assign
@@ -134,7 +134,7 @@ def audit(shards: list[Work]) -> Work:
     import pyarrow as pa
 
     from realsyn_ops.io import schemas
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     works = list(shards)
     staging = open_staging(works[0])
@@ -168,7 +168,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     import pyarrow as pa
 
     from realsyn_ops.io import schemas
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     staging = open_staging(work)
     with measured(staging, "publish"):
@@ -236,7 +236,7 @@ def _retrieved_schema() -> "pa.Schema":
 def _frame(staging: "Staging", pairs: "pa.Table") -> "pd.DataFrame":
     import pandas as pd
 
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     corpus = Corpus(staging.bucket)
     images = set(corpus.read("curated_images", ["key"], where="reason IS NULL")["key"].to_pylist())

@@ -35,9 +35,9 @@ SELECTION_COLUMNS = ["key", "day", "cluster", "similarity", "reason"]
 @task
 def plan(**context: Any) -> Work:
     """Decide on the pairs; skipped when a release already holds them."""
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.releases import is_published
     from realsyn_ops.io.shards import Staging
-    from realsyn_ops.io.tables import Corpus
 
     bucket = open_bucket()
     corpus = Corpus(bucket)
@@ -67,7 +67,7 @@ def select(work: Work) -> list[Work]:
     import numpy as np
     import pyarrow as pa
 
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.stages.cluster import assign, fit_centroids, n_clusters
     from realsyn_ops.stages.sample import select as select_pairs
     from realsyn_ops.stages.sample import similarity_bounds
@@ -90,6 +90,8 @@ def select(work: Work) -> list[Work]:
         selection = select_pairs(keys, similarities, clusters, bounds=bounds, size=wanted, seed=chosen.seed)
         within = np.array([r is None or r == "cluster_cap" for r in selection.reasons], bool)
         taken = np.array([r is None for r in selection.reasons], bool)
+        before, after = (np.bincount(clusters[mask], minlength=k) for mask in (within, taken))
+        largest_first = np.argsort(-before, kind="stable")
         figures = {
             "lower": selection.lower,
             "upper": selection.upper,
@@ -98,8 +100,8 @@ def select(work: Work) -> list[Work]:
             "n_candidates": len(keys),
             "n_wanted": wanted,
             "n_selected": int(taken.sum()),
-            "cluster_sizes_before": sorted(np.bincount(clusters[within], minlength=k).tolist(), reverse=True),
-            "cluster_sizes_after": sorted(np.bincount(clusters[taken], minlength=k).tolist(), reverse=True),
+            "cluster_sizes_before": before[largest_first].tolist(),
+            "cluster_sizes_after": after[largest_first].tolist(),
         }
         staging.put("selection.json", json.dumps(figures, sort_keys=True).encode())
         columns = [keys, pairs["day"], clusters.astype(np.int32), similarities, selection.reasons]
@@ -118,8 +120,9 @@ def export(work: Work) -> Work:
     """Write a shard of the release: parquet in the RealSyn schema and a WebDataset tar."""
     import pyarrow as pa
 
+    from realsyn_ops.io.corpus import Corpus
+    from realsyn_ops.io.schemas import RELEASE
     from realsyn_ops.io.shards import parquet_bytes
-    from realsyn_ops.io.tables import Corpus
     from realsyn_ops.io.webdataset import Sample, write_tar
     from realsyn_ops.operators.synthesis import image_bytes
     from realsyn_ops.stages import export as stage
@@ -150,7 +153,7 @@ def export(work: Work) -> Work:
             for row in rows
         )
         staging.put(f"release/tars/{work['shard']}.tar", write_tar(samples))
-        staging.put(f"release/pairs/{work['shard']}.parquet", parquet_bytes(pa.Table.from_pylist(rows)))
+        staging.put(f"release/pairs/{work['shard']}.parquet", parquet_bytes(pa.Table.from_pylist(rows, schema=RELEASE)))
         staging.write(EXPORT, work["shard"], {}, {"pairs": len(rows)})
     log.info("shard %s: %d pairs", work["shard"], len(rows))
     return work
@@ -169,8 +172,8 @@ def audit(shards: list[Work]) -> Work:
 @task(outlets=[assets.RELEASES])
 def publish(work: Work, *, outlet_events: Any) -> None:
     """Copy the staged files to `releases/VERSION/` with the card; the manifest comes last and makes it a release."""
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.releases import publish_release
-    from realsyn_ops.io.tables import Corpus
     from realsyn_ops.stages.export import card
 
     staging = open_staging(work)
@@ -217,7 +220,7 @@ def staged_files(staging: "Staging") -> list[dict[str, Any]]:
 
 def visual_vectors(staging: "Staging", pairs: "pa.Table") -> Any:
     """(n, d) unit rows that compare the pairs' images among themselves."""
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     table = Corpus(staging.bucket).read("image_embeddings", ["key", "day", "visual"])
     rows = zip(table["key"].to_pylist(), table["day"].to_pylist(), strict=True)
@@ -250,7 +253,7 @@ def _frame(staging: "Staging") -> "pd.DataFrame":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.operators.curation import near_survivors
 
     prefix = f"{staging.prefix}/release/pairs/"

@@ -29,7 +29,7 @@ def synthesize(work: Work) -> Work:
     import pyarrow as pa
 
     from realsyn_ops.io import schemas
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.kinds import Merge
     from realsyn_ops.models.load import load_captioner, load_encoder, load_rewriter, load_tagger
     from realsyn_ops.stages import synthesize as stage
@@ -92,7 +92,7 @@ def _answers(
     staging: "Staging", rewriter: "Rewriter", merges: "list[Merge]", day: str
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """The rewriter's answer to each merge, cached ones first, and the rows of those that were new."""
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     keys = ["p" + hashlib.sha256(rewriter.payload(merge).encode()).hexdigest()[:32] for merge in merges]
     corpus = Corpus(staging.bucket)
@@ -109,7 +109,7 @@ def _answers(
 
 def image_bytes(bucket: "Bucket", rows: list[dict[str, Any]]) -> dict[str, bytes]:
     """The encoded images of rows with key and day, by key."""
-    from realsyn_ops.io.tables import Corpus
+    from realsyn_ops.io.corpus import Corpus
 
     found: dict[str, bytes] = {}
     for day in sorted({row["day"] for row in rows}):

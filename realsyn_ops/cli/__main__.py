@@ -1,0 +1,159 @@
+"""The commands of `./realsyn`, each with --help. What a command does is in the module it calls."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from realsyn_ops.cli.services import PROJECT, Stack
+from realsyn_ops.errors import RealSynError
+
+app = typer.Typer(
+    help="RealSyn ops: web documents in, image-text pairs for CLIP pre-training out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(soft_wrap=True)
+
+
+def home() -> Path:
+    """Folder of everything this machine keeps: services' data, models, releases, reports."""
+    return Path(os.environ.get("REALSYN_HOME") or PROJECT / ".realsyn").resolve()
+
+
+@contextmanager
+def one_clear_line() -> Iterator[None]:
+    """Errors that people can act on become one line and exit code 1; anything else is a bug and keeps its traceback."""
+    try:
+        yield
+    except RealSynError as error:
+        Console(stderr=True, soft_wrap=True).print(f"realsyn: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        Console(stderr=True).print("realsyn: interrupted", style="red")
+        raise typer.Exit(130) from error
+
+
+def documents_count(value: str) -> str:
+    if value and value != "all" and not (value.isdigit() and int(value) > 0):
+        raise typer.BadParameter("a number of documents, or 'all'")
+    return value
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option("--input", help="A folder of your own: HTML with images, OBELICS parquet or jsonl.")
+    ] = None,
+    documents: Annotated[
+        str, typer.Option(callback=documents_count, help="How many of the demo's documents, or 'all'.")
+    ] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the services running at the end.")] = False,
+) -> None:
+    """Run the main job on real documents: from raw input to a release with its report."""
+    from realsyn_ops.cli.demo import run_demo
+
+    if folder and documents:
+        raise typer.BadParameter("--documents chooses among the demo's own documents: it does not go with --input")
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    stack = Stack(home())
+    with one_clear_line():
+        count = None if not documents else "all" if documents == "all" else int(documents)
+        done = False
+        try:
+            path = run_demo(stack, console, folder=folder, documents=count)  # type: ignore[arg-type]
+            done = True
+        finally:
+            if not (keep and done):
+                stack.down()
+    version = path.name
+    console.print(f"\nrelease: {path}")
+    if keep:
+        console.print(f"Airflow: {stack.airflow_url}  user admin, password {stack.endpoints.admin_password}")
+        console.print("stop the services with: ./realsyn down")
+    else:
+        console.print("open the Airflow UI with: ./realsyn up")
+    console.print(f"report:  {stack.home / 'reports' / version / 'report.html'}")
+
+
+@app.command()
+def up() -> None:
+    """Start SeaweedFS and Airflow, and say where the UI is."""
+    stack = Stack(home())
+    with one_clear_line():
+        stack.up()
+    console.print(f"Airflow: {stack.airflow_url}  user admin, password {stack.endpoints.admin_password}")
+    console.print(f"S3:      {stack.s3_url}  bucket {stack.bucket.name}")
+
+
+@app.command()
+def down() -> None:
+    """Stop the services. Data stays."""
+    Stack(home()).down()
+    console.print("stopped")
+
+
+@app.command()
+def status() -> None:
+    """Say which services run. Exit code 1 when not all do."""
+    states = Stack(home()).status()
+    for name, state in states.items():
+        console.print(f"{name}: {state}")
+    raise typer.Exit(0 if set(states.values()) == {"running"} else 1)
+
+
+@app.command()
+def report(
+    as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write it as one self-contained page.")] = None,
+) -> None:
+    """Show the last release: funnel, rejects, costs per stage, gates, models."""
+    from realsyn_ops.cli.demo import latest_report
+    from realsyn_ops.report.render_html import render_html
+    from realsyn_ops.report.render_text import render_text
+
+    with one_clear_line():
+        figures, gallery = latest_report(home())
+    if html:
+        html.write_text(render_html(figures, gallery))
+        console.print(str(html))
+    elif as_json:
+        typer.echo(json.dumps(figures, sort_keys=True, indent=1))
+    else:
+        render_text(figures, console=console)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="Which benchmark; none lists them.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Measure ours and the peer or the exact method in one run. Exit 1: a check fails; 2: not measured."""
+    from realsyn_ops.cli.bench import list_benchmarks, run_benchmark
+
+    if not name:
+        for bench_name, summary in list_benchmarks().items():
+            console.print(f"{bench_name}: {summary}", highlight=False)
+        return
+    raise typer.Exit(run_benchmark(name, home(), console, as_json=as_json))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Run the tests; arguments go to pytest. --long runs the endurance tests instead."""
+    command = [sys.executable, "-m", "pytest", "-q", *context.args]
+    env = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    raise typer.Exit(subprocess.run(command, cwd=PROJECT, env=env, check=False).returncode)
+
+
+if __name__ == "__main__":
+    app(prog_name="realsyn")

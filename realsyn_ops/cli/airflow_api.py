@@ -1,0 +1,129 @@
+"""Airflow's REST API as the command line uses it: trigger a Dag, see its runs, tasks and logs."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from realsyn_ops.errors import ServiceError
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """One task of a run; mapped copies are separate, told apart by ``map_index`` (-1 for an unmapped task)."""
+
+    task: str
+    map_index: int
+    state: str | None
+    try_number: int
+
+
+@dataclass(frozen=True)
+class Run:
+    dag: str
+    run_id: str
+    partition_key: str | None
+    state: str
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in {"success", "failed"}
+
+
+class AirflowApi:
+    """A signed-in client. Raises ServiceError with Airflow's own words."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        self._credentials = {"username": user, "password": password}
+        self._sign_in()
+
+    def trigger(self, dag: str, *, partition_key: str | None, conf: dict[str, Any] | None = None) -> Run:
+        body: dict[str, Any] = {"logical_date": None, "conf": conf or {}}
+        if partition_key is not None:
+            body["partition_key"] = partition_key
+        return _run(self._call("POST", f"/api/v2/dags/{dag}/dagRuns", json=body))
+
+    def wait_for_dags(self, dags: list[str], *, timeout_s: float = 180) -> None:
+        """Wait until Airflow has parsed the Dags; raises ServiceError with the import errors when it cannot."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            errors = self._call("GET", "/api/v2/importErrors")["import_errors"]
+            if errors:
+                last = errors[0]["stack_trace"].strip().splitlines()[-1]
+                raise ServiceError(f"Airflow cannot import {errors[0]['filename']}: {last}")
+            known = {dag["dag_id"] for dag in self._call("GET", "/api/v2/dags")["dags"]}
+            if known >= set(dags):
+                return
+            time.sleep(1)
+        raise ServiceError(f"Airflow did not find the Dags {', '.join(dags)} within {timeout_s:.0f} s")
+
+    def runs(self, dag: str) -> list[Run]:
+        """The Dag's newest runs, newest first."""
+        query = {"limit": 50, "order_by": "-id"}
+        return [_run(r) for r in self._call("GET", f"/api/v2/dags/{dag}/dagRuns", params=query)["dag_runs"]]
+
+    def tasks(self, run: Run) -> list[TaskState]:
+        answer = self._call("GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances", params={"limit": 500})
+        return [TaskState(t["task_id"], t["map_index"], t["state"], t["try_number"]) for t in answer["task_instances"]]
+
+    def log_end(self, run: Run, task: TaskState, *, n_lines: int = 8) -> str:
+        """Last lines of a task's log, or why there is none."""
+        path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances/{task.task}/logs/{max(1, task.try_number)}"
+        try:
+            content = self._call("GET", path, params={"map_index": task.map_index})["content"]
+        except ServiceError as error:
+            return str(error)
+        lines = [_log_line(entry) for entry in content]
+        return "\n".join([line for line in lines if line][-n_lines:])
+
+    def clear(self, run: Run) -> None:
+        """Clear all tasks of a run: it runs again with its key."""
+        self._call("POST", f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/clear", json={"dry_run": False})
+
+    def _sign_in(self) -> None:
+        answer = self._send("POST", "/auth/token", json=self._credentials)
+        if answer.status_code not in {200, 201}:
+            raise ServiceError(f"Airflow refused the sign-in: {answer.status_code} {answer.text[:200]}")
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = self._send(method, path, **arguments)
+        if answer.status_code == 401:
+            self._sign_in()
+            answer = self._send(method, path, **arguments)
+        if answer.status_code >= 400:
+            raise ServiceError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
+        return answer.json()
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """One request; a GET is tried again when the server is slow to answer."""
+        for left in reversed(range(_TRIES if method == "GET" else 1)):
+            try:
+                answer = self._client.request(method, path, **arguments)
+            except httpx.HTTPError as error:
+                if not left:
+                    raise ServiceError(
+                        f"Airflow did not answer {method} {path}: {error or type(error).__name__}"
+                    ) from error
+            else:
+                if answer.status_code < 500 or not left:
+                    return answer
+            time.sleep(1)
+        raise AssertionError
+
+
+def _run(values: dict[str, Any]) -> Run:
+    return Run(values["dag_id"], values["dag_run_id"], values.get("partition_key"), values["state"])
+
+
+def _log_line(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return str(entry)
+    text = str(entry.get("event", ""))
+    for problem in entry.get("error_detail") or ():
+        text += f" {problem.get('exc_type')}: {problem.get('exc_value')}"
+    return text

@@ -1,0 +1,226 @@
+"""The corpus: what the Dags publish, as Lance tables in which a day is replaced by one atomic commit.
+
+Every fragment holds rows of one day, and a commit replaces the fragments of the days whose rows changed and nothing
+else. Each table also holds one *guard* row (day and key empty), rewritten by every commit: two commits that start from
+the same version both remove it, so the second one fails instead of doubling a day. Readers never see it.
+"""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import lance
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from realsyn_ops.errors import CommitConflictError, PermanentError
+from realsyn_ops.io.storage import Bucket
+
+Rows = Callable[[list[str]], Iterable[pa.Table]]
+"""Gives a day's rows with the named columns, in order of key, as one or more tables; may be called more than once."""
+
+_GUARD_DAY = ""
+_DIGEST_ROWS = 65_536
+_WRITE_ROWS = 1_024
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The published tables of a bucket."""
+
+    bucket: Bucket
+
+    def publish(self, name: str, schema: pa.Schema, days: Mapping[str, Rows], *, message: str = "") -> list[str]:
+        """Make the given days of a table hold exactly the given rows, in one commit. Returns the days that changed.
+
+        Days whose rows are the same already are left alone; when all are, nothing is committed. Image bytes are not
+        compared: their key is their hash. Raises CommitConflictError when another writer was faster.
+        """
+        dataset = self._open(name) or self._create(name, schema)
+        if not dataset.schema.equals(schema):
+            raise PermanentError(f"table {name} has columns {dataset.schema.names} of other types than this release's")
+        light = [field.name for field in schema if not pa.types.is_large_binary(field.type)]
+        fragments = _fragments_by_day(dataset)
+        changed = {
+            day: rows
+            for day, rows in sorted(days.items())
+            if rows_digest(_of_day(rows(light), day), schema, light)
+            != self._day_digest(dataset, fragments, day, schema, light)
+        }
+        if not changed:
+            return []
+        new = [
+            fragment
+            for day, rows in changed.items()
+            if _has_rows(rows)
+            for fragment in lance.fragment.write_fragments(
+                _reader(rows(schema.names), schema),
+                dataset,
+                schema=schema,
+                mode="append",
+                storage_options=self.bucket.lance_options,
+            )
+        ]
+        guard = lance.fragment.write_fragments(
+            _guard(schema), dataset, schema=schema, mode="append", storage_options=self.bucket.lance_options
+        )
+        removed = [i for day in [*changed, _GUARD_DAY] for i in fragments.get(day, ())]
+        operation = lance.LanceOperation.Update(
+            removed_fragment_ids=removed, updated_fragments=[], new_fragments=[*new, *guard], fields_modified=[]
+        )
+        try:
+            lance.LanceDataset.commit(
+                dataset,
+                operation,
+                read_version=dataset.version,
+                commit_message=message or None,
+                max_retries=0,
+                storage_options=self.bucket.lance_options,
+            )
+        except OSError as error:
+            if "onflict" in str(error):
+                raise CommitConflictError(f"table {name}: another writer committed first ({error})") from error
+            raise
+        return list(changed)
+
+    def read(
+        self,
+        name: str,
+        columns: list[str],
+        *,
+        day: str | None = None,
+        where: str | None = None,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Rows sorted by (key, day); an empty table of the right columns when the table or day is not there."""
+        dataset = self._open(name, version)
+        if dataset is None:
+            raise PermanentError(f"table {name} is not published yet: run the Dag that makes it")
+        conditions = ["day != ''"] if day is None else [f"day = '{day}'"]
+        if where:
+            conditions.append(f"({where})")
+        sort = [name for name in ("key", "day") if name not in columns]
+        table = dataset.to_table(columns=[*columns, *sort], filter=" AND ".join(conditions))
+        return table.sort_by([("key", "ascending"), ("day", "ascending")]).select(columns)
+
+    def exists(self, name: str) -> bool:
+        return self._open(name) is not None
+
+    def version(self, name: str) -> int:
+        """The table's latest version; 0 when it is not published."""
+        dataset = self._open(name)
+        return dataset.version if dataset is not None else 0
+
+    def days(self, name: str) -> list[str]:
+        """Days with rows in the table, in order."""
+        dataset = self._open(name)
+        return sorted(day for day in _fragments_by_day(dataset) if day) if dataset is not None else []
+
+    def dim(self, name: str, column: str) -> int:
+        """Length of a vector column."""
+        dataset = self._open(name)
+        if dataset is None:
+            raise PermanentError(f"table {name} is not published yet: run the Dag that makes it")
+        return dataset.schema.field(column).type.list_size
+
+    def digest(self, name: str) -> str:
+        """Digest of all rows sorted by key, image bytes included: equal for equal tables however they came about."""
+        dataset = self._open(name)
+        if dataset is None:
+            return ""
+        table = dataset.to_table(filter="day != ''").sort_by([("key", "ascending"), ("day", "ascending")])
+        order = [
+            (c, "ascending") for c in ("key", "day", "document_key", "node", "position") if c in table.column_names
+        ]
+        return rows_digest([table.sort_by(order)], dataset.schema, dataset.schema.names)
+
+    def _uri(self, name: str) -> str:
+        return self.bucket.uri(f"corpus/{name}.lance")
+
+    def _open(self, name: str, version: int | None = None) -> lance.LanceDataset | None:
+        try:
+            return lance.dataset(self._uri(name), version=version, storage_options=self.bucket.lance_options)
+        except ValueError as error:
+            if "not found" in str(error):
+                return None
+            raise
+
+    def _create(self, name: str, schema: pa.Schema) -> lance.LanceDataset:
+        try:
+            return lance.write_dataset(
+                _guard(schema), self._uri(name), schema=schema, mode="create", storage_options=self.bucket.lance_options
+            )
+        except OSError as error:
+            if "already exists" in str(error):
+                raise CommitConflictError(f"table {name}: another writer created it first") from error
+            raise
+
+    def _day_digest(
+        self,
+        dataset: lance.LanceDataset,
+        fragments: Mapping[str, list[int]],
+        day: str,
+        schema: pa.Schema,
+        columns: list[str],
+    ) -> str:
+        if day not in fragments:
+            return rows_digest([], schema, columns)
+        chosen = [dataset.get_fragment(i) for i in fragments[day]]
+        return rows_digest((fragment.to_table(columns=columns) for fragment in chosen), schema, columns)
+
+
+def rows_digest(tables: Iterable[pa.Table], schema: pa.Schema, columns: list[str]) -> str:
+    """Digest of rows by value and order, however they are cut into tables."""
+    schema = pa.schema([schema.field(name) for name in columns])
+    digest = hashlib.sha256()
+    for table in _recut(tables, schema, _DIGEST_ROWS):
+        sink = io.BytesIO()
+        pq.write_table(table.combine_chunks(), sink, compression="none", store_schema=False, use_dictionary=False)
+        digest.update(sink.getvalue())
+    return digest.hexdigest()
+
+
+def _recut(tables: Iterable[pa.Table], schema: pa.Schema, n_rows: int) -> Iterator[pa.Table]:
+    rest = schema.empty_table()
+    for table in tables:
+        rest = pa.concat_tables([rest, table.select(schema.names).cast(schema)])
+        while rest.num_rows >= n_rows:
+            yield rest.slice(0, n_rows)
+            rest = rest.slice(n_rows)
+    if rest.num_rows:
+        yield rest
+
+
+def _has_rows(rows: Rows) -> bool:
+    return any(table.num_rows for table in rows(["day"]))
+
+
+def _of_day(tables: Iterable[pa.Table], day: str) -> Iterator[pa.Table]:
+    for table in tables:
+        if others := [d for d in pc.unique(table["day"]).to_pylist() if d != day]:
+            raise PermanentError(f"rows of {others} among those of {day}")
+        yield table
+
+
+def _reader(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.RecordBatchReader:
+    batches = (
+        batch
+        for table in tables
+        for batch in table.select(schema.names).cast(schema).to_batches(max_chunksize=_WRITE_ROWS)
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def _guard(schema: pa.Schema) -> pa.Table:
+    values = {"key": "", "day": _GUARD_DAY}
+    return pa.table([pa.array([values.get(field.name)], field.type) for field in schema], schema=schema)
+
+
+def _fragments_by_day(dataset: lance.LanceDataset) -> dict[str, list[int]]:
+    by_day: dict[str, list[int]] = {}
+    for fragment in dataset.get_fragments():
+        day = fragment.to_table(columns=["day"], limit=1)["day"][0].as_py()
+        by_day.setdefault(day, []).append(fragment.fragment_id)
+    return by_day

@@ -1,0 +1,105 @@
+"""Corpus tables on a real object store: a day is replaced whole, by one writer, and nothing is published twice."""
+
+from collections.abc import Callable
+
+import lance
+import pyarrow as pa
+import pytest
+
+from realsyn_ops.errors import CommitConflictError, PermanentError
+from realsyn_ops.io import corpus as corpus_module
+from realsyn_ops.io.storage import Bucket
+from realsyn_ops.io.corpus import Corpus
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("day", pa.string(), nullable=False),
+        ("data", pa.large_binary()),
+        ("vector", pa.list_(pa.float16(), 4)),
+    ]
+)
+
+
+def rows(day: str, *keys: str, value: float = 1.0) -> Callable[[list[str]], list[pa.Table]]:
+    table = pa.table(
+        {
+            "key": keys,
+            "day": [day] * len(keys),
+            "data": [k.encode() * 3 for k in keys],
+            "vector": [[value] * 4 for _ in keys],
+        },
+        schema=SCHEMA,
+    )
+    return lambda columns: [table.select(columns)]
+
+
+def keys(corpus: Corpus, **where: str) -> list[str]:
+    return corpus.read("t", ["key"], **where)["key"].to_pylist()
+
+
+def test_a_day_is_replaced_and_other_days_stay(bucket: Bucket) -> None:
+    corpus = Corpus(bucket)
+    assert corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01", "a", "b")}) == ["2025-01-01"]
+    assert corpus.publish("t", SCHEMA, {"2025-01-02": rows("2025-01-02", "c")}) == ["2025-01-02"]
+    assert corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01", "b", "d")}) == ["2025-01-01"]
+    assert keys(corpus) == ["b", "c", "d"]
+    assert keys(corpus, day="2025-01-01") == ["b", "d"]
+    assert corpus.days("t") == ["2025-01-01", "2025-01-02"]
+
+
+def test_the_same_rows_again_make_no_new_version(bucket: Bucket) -> None:
+    corpus = Corpus(bucket)
+    corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01", "a", "b")})
+    version = corpus.version("t")
+    one_by_one = rows("2025-01-01", "a", "b")
+    cut = lambda columns: [t.slice(i, 1) for t in one_by_one(columns) for i in range(t.num_rows)]  # noqa: E731
+    assert corpus.publish("t", SCHEMA, {"2025-01-01": cut}) == []
+    assert corpus.version("t") == version
+    assert corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01", "a", "b", value=0.5)}) == ["2025-01-01"]
+    assert corpus.version("t") == version + 1
+
+
+def test_a_day_can_become_empty(bucket: Bucket) -> None:
+    corpus = Corpus(bucket)
+    assert corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01")}) == []
+    corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01", "a")})
+    assert corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01")}) == ["2025-01-01"]
+    assert keys(corpus) == []
+    assert corpus.days("t") == []
+
+
+def test_the_digest_does_not_depend_on_the_order_of_days(bucket: Bucket) -> None:
+    corpus = Corpus(bucket)
+    for name, order in (("one", (1, 2)), ("other", (2, 1))):
+        for day in order:
+            corpus.publish(name, SCHEMA, {f"2025-01-0{day}": rows(f"2025-01-0{day}", "a", f"k{day}")})
+    assert corpus.digest("one") == corpus.digest("other")
+    corpus.publish("other", SCHEMA, {"2025-01-01": rows("2025-01-01", "a")})
+    assert corpus.digest("one") != corpus.digest("other")
+
+
+def test_of_two_writers_of_a_new_day_one_fails(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = Corpus(bucket)
+    corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01", "a")})
+    commit = lance.LanceDataset.commit
+
+    def overtaken(*args: object, **kwargs: object) -> object:
+        monkeypatch.setattr(corpus_module.lance.LanceDataset, "commit", commit)
+        corpus.publish("t", SCHEMA, {"2025-01-02": rows("2025-01-02", "x")})
+        return commit(*args, **kwargs)
+
+    monkeypatch.setattr(corpus_module.lance.LanceDataset, "commit", overtaken)
+    with pytest.raises(CommitConflictError):
+        corpus.publish("t", SCHEMA, {"2025-01-02": rows("2025-01-02", "x", "y")})
+    assert keys(corpus) == ["a", "x"]
+
+
+def test_rows_of_another_day_are_refused(bucket: Bucket) -> None:
+    with pytest.raises(PermanentError, match="2025-01-02"):
+        Corpus(bucket).publish("t", SCHEMA, {"2025-01-01": rows("2025-01-02", "a")})
+
+
+def test_an_unpublished_table_is_named(bucket: Bucket) -> None:
+    with pytest.raises(PermanentError, match="table pairs is not published yet"):
+        Corpus(bucket).read("pairs", ["key"])
