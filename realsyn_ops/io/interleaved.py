@@ -1,0 +1,86 @@
+"""OBELICS-style records: parallel lists `texts` and `images`, at each place one of both null. A mapping in, nodes out.
+
+An image is bytes, a struct of bytes and path, or a string: a path in the bundle or a URL, resolved by the reader.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from realsyn_ops.errors import BadDocumentError
+from realsyn_ops.io.html import clean_text
+from realsyn_ops.records import ImageNode, Node, TextNode
+
+COLUMNS = ("texts", "images", "metadata", "general_metadata", "url", "title")
+_PARAGRAPH = re.compile(r"\n\s*\n")
+
+
+def parse_line(line: bytes) -> Mapping[str, Any]:
+    """The object on a line of JSON; raises BadDocumentError."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadDocumentError(f"not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise BadDocumentError(f"a {type(record).__name__} where an object is expected")
+    return record
+
+
+def read_record(record: Mapping[str, Any]) -> tuple[str, str, Iterator[Node]]:
+    """(url, title, nodes) of a record; raises BadDocumentError for lists that are missing or do not match."""
+    texts, images = record.get("texts"), record.get("images")
+    if not isinstance(texts, list) or not isinstance(images, list):
+        raise BadDocumentError("texts and images must be lists")
+    if len(texts) != len(images):
+        raise BadDocumentError(f"{len(texts)} texts beside {len(images)} images; the lists must be parallel")
+    for place, (text, image) in enumerate(zip(texts, images, strict=True)):
+        if text is not None and image is not None:
+            raise BadDocumentError(f"place {place} holds both a text and an image")
+        if text is not None and not isinstance(text, str):
+            raise BadDocumentError(f"place {place}: a text of type {type(text).__name__}")
+        if image is not None and not isinstance(image, (bytes, str, dict)):
+            raise BadDocumentError(f"place {place}: an image of type {type(image).__name__}")
+    about = _loaded(record.get("general_metadata"), dict)
+    url = record.get("url") or about.get("url") or ""
+    title = record.get("title") or about.get("title") or ""
+    metadata = _loaded(record.get("metadata"), list)
+    return clean_text(str(url))[:2_048], clean_text(str(title)), _nodes(texts, images, metadata)
+
+
+def _nodes(texts: list[str | None], images: list[Any], metadata: list[Any]) -> Iterator[Node]:
+    for place, (text, image) in enumerate(zip(texts, images, strict=True)):
+        if text is not None:
+            for paragraph in _PARAGRAPH.split(text):
+                if folded := clean_text(paragraph):
+                    yield TextNode(folded)
+        if image is not None:
+            about = metadata[place] if place < len(metadata) and isinstance(metadata[place], dict) else {}
+            yield _image(image, about)
+
+
+def _image(image: bytes | str | Mapping[str, Any], about: Mapping[str, Any]) -> ImageNode:
+    data: object = None
+    src: object = None
+    if isinstance(image, bytes):
+        data = image
+    elif isinstance(image, str):
+        src = image
+    else:
+        data, src = image.get("bytes"), image.get("path")
+    src = src or about.get("src") or ""
+    return ImageNode(
+        str(src).encode("utf-8", "replace").decode(),
+        clean_text(str(about.get("alt_text") or "")),
+        data if isinstance(data, bytes) else None,
+    )
+
+
+def _loaded(value: object, kind: type) -> Any:
+    """A JSON string or the value itself, if it is of the kind; else an empty one: metadata is a help, no must."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return kind()
+    return value if isinstance(value, kind) else kind()
