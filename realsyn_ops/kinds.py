@@ -82,5 +82,20 @@ class Rewriter(Protocol):
         ...
 
     def payload(self, merge: Merge) -> str:
-        """Canonical JSON of everything that determines the answer (model, prompt, inputs, decoding): the cache's key."""
+        """Canonical JSON of all that determines the answer (model, prompt, inputs, decoding): the cache's key."""
         ...
+
+
+_FUNCTION_WORDS = """
+a about above across after again against along also although am among an and another any are around as at
+away be because been before behind being below beneath beside besides between beyond both but by can could
+did do does doing done down during each either else even for from had has have having he her here hers
+herself him himself his how however i if in inside instead into is it its itself just like made may me might
+mine much must my near of off often on once one onto or other others our ours out outside over own per
+perhaps rather same shall she should shown shows showing show since so some such than that the their theirs
+them themselves then there therefore these they this those though through thus to together too toward
+towards under until up upon us very via was we were what when where whether which while who whom whose why
+will with within would yet you your yours
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""Words of grammar without content, negation or quantity: a synthetic text may use them whatever its sources say."""

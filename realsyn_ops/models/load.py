@@ -1,0 +1,100 @@
+"""Models by name (`realsyn_ops.presets`): the one door to this package. Each function imports its library when called.
+
+`threads` is torch's thread count in this process; `models_path` is where prepared weights lie.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from realsyn_ops.errors import PermanentError
+from realsyn_ops.kinds import Captioner, Encoder, LanguageModel, Parser, Rewriter, Tagger
+from realsyn_ops.presets import check_spec
+
+
+def load_encoder(spec: str, *, device: str, threads: int, models_path: Path) -> Encoder:
+    with _loading("encoder", spec):
+        _prepare_torch(threads)
+        if spec == "demo":
+            from realsyn_ops.models.demo_encoder import DemoEncoder
+
+            return DemoEncoder(models_path, device)
+        from realsyn_ops.models.open_clip_encoder import OpenClipEncoder
+
+        model, _, pretrained = spec.removeprefix("open_clip:").partition("@")
+        return OpenClipEncoder(model, pretrained, device)
+
+
+def load_tagger(spec: str, *, encoder: Encoder, device: str, threads: int, models_path: Path) -> Tagger:
+    with _loading("tagger", spec):
+        _prepare_torch(threads)
+        from realsyn_ops.models.tagger import ClassTagger, ZeroShotTagger
+
+        if spec == "demo":
+            return ClassTagger(device)
+        return ZeroShotTagger(encoder, spec.removeprefix("clip-zero-shot").removeprefix(":"))
+
+
+def load_captioner(spec: str, *, device: str, threads: int, models_path: Path) -> Captioner:
+    with _loading("captioner", spec):
+        if spec == "template":
+            from realsyn_ops.models.template_captioner import TemplateCaptioner
+
+            return TemplateCaptioner()
+        _prepare_torch(threads)
+        from realsyn_ops.models.captioner import TransformersCaptioner
+
+        return TransformersCaptioner(spec.removeprefix("hf:"), device)
+
+
+def load_rewriter(spec: str, *, device: str, threads: int, models_path: Path, api_key: str = "") -> Rewriter:
+    with _loading("rewriter", spec):
+        if spec == "demo":
+            _prepare_torch(threads)
+            from realsyn_ops.models.demo_rewriter import DemoRewriter
+
+            return DemoRewriter(models_path, device)
+        from realsyn_ops.models.endpoint_rewriter import EndpointRewriter
+
+        url, _, model = spec.partition("#")
+        return EndpointRewriter(url, model, api_key=api_key)
+
+
+def load_language_model(spec: str, *, device: str, threads: int, models_path: Path) -> LanguageModel:
+    with _loading("language_model", spec):
+        _prepare_torch(threads)
+        from realsyn_ops.models.language_model import CausalLanguageModel, load_transformers_model
+
+        if spec == "demo":
+            from realsyn_ops.models.smollm2 import load_smollm2, smollm2_revision
+
+            return CausalLanguageModel(smollm2_revision(), *load_smollm2(models_path, device), device)
+        return load_transformers_model(spec.removeprefix("hf:"), device)
+
+
+def load_parser(spec: str, *, device: str, threads: int, models_path: Path) -> Parser:
+    with _loading("parser", spec):
+        from realsyn_ops.models.parser import SpacyParser, demo_pipeline
+
+        if spec == "demo":
+            return SpacyParser(*demo_pipeline())
+        return SpacyParser(spec, spec.removeprefix("spacy:"))
+
+
+@contextmanager
+def _loading(kind: str, spec: str) -> Iterator[None]:
+    """Checks the name, and names the model in the error when a library cannot load it."""
+    check_spec(kind, spec)
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise PermanentError(f"cannot load the {kind} {spec!r}: {error}") from error
+
+
+def _prepare_torch(threads: int) -> None:
+    import torch
+    from transformers.utils import logging
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    logging.disable_progress_bar()

@@ -1,0 +1,73 @@
+"""Perplexity: the demo's model on real sentences, and GPT-2's format loaded from a folder."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import ByteLevelBPETokenizer
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+
+from realsyn_ops.kinds import LanguageModel
+from realsyn_ops.models.language_model import MAX_TOKENS
+from realsyn_ops.models.load import load_language_model
+
+FLUENT = [
+    "The cat sat on the warm stone wall and watched the birds in the garden.",
+    "Before you save the picture, choose a format that keeps the colors as they are.",
+    "Most of the island is covered by a forest of pine trees.",
+]
+SHUFFLED = [
+    "stone the and cat garden watched sat in wall the on warm birds the the.",
+    "a format before keeps the you picture as are choose save they that colors the.",
+    "of by island trees the is pine of most covered a forest.",
+]
+
+
+def test_shuffled_words_are_far_more_surprising_than_fluent_ones(demo_language_model: LanguageModel) -> None:
+    scores = demo_language_model.perplexity([*FLUENT, *SHUFFLED])
+    assert scores.dtype == np.float64
+    assert (scores[3:] > 4 * scores[:3]).all()
+    assert (scores[:3] < 200).all()
+
+
+def test_scores_do_not_depend_on_order_or_company(demo_language_model: LanguageModel) -> None:
+    texts = [*FLUENT, SHUFFLED[0], "It rains.", ""]
+    scores = demo_language_model.perplexity(texts)
+    assert (demo_language_model.perplexity(texts[::-1])[::-1] == scores).all()
+    assert demo_language_model.perplexity(FLUENT[:1])[0] == pytest.approx(scores[0], rel=1e-4)
+    assert scores[-1] == math.inf
+    assert demo_language_model.perplexity([]).shape == (0,)
+
+
+@pytest.fixture(scope="module")
+def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GPT-2 of random weights, as transformers saves it."""
+    folder = tmp_path_factory.mktemp("gpt2")
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator([*FLUENT, *SHUFFLED], vocab_size=400, special_tokens=["<|endoftext|>"])
+    trained.save_model(str(folder))
+    GPT2TokenizerFast.from_pretrained(folder).save_pretrained(folder)
+    torch.manual_seed(0)
+    GPT2LMHeadModel(GPT2Config(vocab_size=400, n_positions=256, n_embd=32, n_layer=2, n_head=2)).save_pretrained(folder)
+    return folder
+
+
+def test_perplexity_is_exp_of_the_mean_nll_after_the_start_token(tiny_gpt2: Path) -> None:
+    model = load_language_model(f"hf:{tiny_gpt2}", device="cpu", threads=1, models_path=Path())
+    tokenizer, weights = GPT2TokenizerFast.from_pretrained(tiny_gpt2), GPT2LMHeadModel.from_pretrained(tiny_gpt2)
+    expected = []
+    for text in FLUENT:
+        ids = torch.tensor([[tokenizer.bos_token_id, *tokenizer(text)["input_ids"]]])
+        with torch.inference_mode():
+            expected.append(math.exp(weights(input_ids=ids, labels=ids).loss))
+    assert model.perplexity(FLUENT) == pytest.approx(expected, rel=1e-3)
+    assert model.name == f"hf:{tiny_gpt2}"
+
+
+def test_a_long_text_is_judged_by_its_beginning(tiny_gpt2: Path) -> None:
+    model = load_language_model(f"hf:{tiny_gpt2}", device="cpu", threads=1, models_path=Path())
+    long = "the cat " * MAX_TOKENS
+    whole, longer, beginning = (model.perplexity([text])[0] for text in (long, f"{long} zebra quartz", long[:40]))
+    assert whole == longer != beginning
