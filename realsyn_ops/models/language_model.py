@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 MAX_TOKENS = 128
 """A longer sentence is judged by its beginning (the paper names no truncation)."""
 
-_BATCH_TOKENS = 256
+_BATCH_TOKENS = 1024
 
 
 class CausalLanguageModel:
@@ -25,31 +25,34 @@ class CausalLanguageModel:
     def perplexity(self, texts: list[str]) -> np.ndarray:
         """Each text after the model's start token; two decimals. A text without tokens has perplexity infinity.
 
-        Only texts of the same number of tokens share a batch, so nothing is padded, and batches follow from the set of
-        texts, not from their order.
+        Texts of like length share a batch, which follows from the set of texts and not from their order. Padding on
+        the right needs no mask: a causal model does not look ahead.
         """
         scores = np.full(len(texts), np.inf)
         encoded = self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
         tokens = [ids[:MAX_TOKENS] for ids in encoded]
-        for positions in _even_batches(tokens):
-            batch = torch.tensor([[self._start, *tokens[position]] for position in positions], device=self._device)
-            scores[positions] = [round(math.exp(min(nll, 700.0)), 2) for nll in self._mean_nll(batch)]
+        for positions in _length_sorted_batches(tokens):
+            nlls = self._mean_nll([[self._start, *tokens[position]] for position in positions])
+            scores[positions] = [round(math.exp(min(nll, 700.0)), 2) for nll in nlls]
         return scores
 
     @torch.inference_mode()
-    def _mean_nll(self, ids: torch.Tensor) -> list[float]:
+    def _mean_nll(self, rows: list[list[int]]) -> list[float]:
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [self._start] * (width - len(row)) for row in rows], device=self._device)
+        n_targets = torch.tensor([len(row) - 1 for row in rows], device=self._device)
         logits = self._model(input_ids=ids[:, :-1], use_cache=False).logits
-        targets = ids[:, 1:]
-        chosen = logits.gather(2, targets[..., None])[..., 0].float()
-        return (torch.logsumexp(logits, dim=2).float() - chosen).double().mean(dim=1).tolist()
+        nll = torch.logsumexp(logits, dim=2) - logits.gather(2, ids[:, 1:, None])[..., 0]
+        is_real = torch.arange(width - 1, device=self._device) < n_targets[:, None]
+        return ((nll.double() * is_real).sum(dim=1) / n_targets).tolist()
 
 
-def _even_batches(tokens: list[list[int]]) -> Iterator[list[int]]:
-    """Positions of texts with equally many tokens, at most ``_BATCH_TOKENS`` tokens a batch; empty texts left out."""
+def _length_sorted_batches(tokens: list[list[int]]) -> Iterator[list[int]]:
+    """Positions, shortest texts first, at most ``_BATCH_TOKENS`` padded tokens a batch; empty texts left out."""
     order = sorted((len(ids), ids, position) for position, ids in enumerate(tokens) if ids)
     batch: list[int] = []
     for length, _, position in order:
-        if batch and (len(tokens[batch[0]]) != length or (len(batch) + 1) * (length + 1) > _BATCH_TOKENS):
+        if batch and (len(batch) + 1) * length > _BATCH_TOKENS:
             yield batch
             batch = []
         batch.append(position)
