@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 MAX_TOKENS = 128
 """A longer sentence is judged by its beginning (the paper names no truncation)."""
 
-_BATCH_TOKENS = 1024
+_BATCH_TOKENS = 256
 
 
 class CausalLanguageModel:
