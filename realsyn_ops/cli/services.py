@@ -151,7 +151,7 @@ class Stack:
             "API__SECRET_KEY": e.jwt_secret,
             "DAG_PROCESSOR__REFRESH_INTERVAL": 5,
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.3,
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.5,
             "SCHEDULER__ENABLE_HEALTH_CHECK": False,
             "LOGGING__WORKER_LOG_SERVER_PORT": e.worker_port,
             "LOGGING__TRIGGER_LOG_SERVER_PORT": e.triggerer_port,
@@ -229,14 +229,18 @@ class Stack:
         self.airflow.start([str(airflow), "standalone"], env=self.airflow_env(), cwd=self.home)
 
     def _seaweed_is_ready(self) -> bool:
-        """Ready means: the bucket is there and takes a write."""
+        """Ready means: the bucket is there and takes a write, and the master knows every volume on disk."""
+        master, volumes = (f"http://127.0.0.1:{p}" for p in (self.endpoints.master_port, self.endpoints.volume_port))
         try:
-            httpx.get(self.s3_url, timeout=2, trust_env=False)
             self.bucket.create()
             self.bucket.put(".ready", b"")
-        except (httpx.HTTPError, RealSynError):
+            topology = httpx.get(f"{master}/dir/status", timeout=5, trust_env=False).json()["Topology"]
+            on_disk = httpx.get(f"{volumes}/status", timeout=5, trust_env=False).json().get("Volumes") or []
+        except (httpx.HTTPError, RealSynError, ValueError):
             return False
-        return True
+        racks = [rack for center in topology.get("DataCenters") or [] for rack in center.get("Racks") or []]
+        known = sum(node.get("Volumes", 0) for rack in racks for node in rack.get("DataNodes") or [])
+        return known >= len(on_disk)
 
     def _airflow_is_ready(self) -> bool:
         try:
