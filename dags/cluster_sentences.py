@@ -28,7 +28,7 @@ from realsyn_ops.operators.run import DEFAULT_ARGS
     doc_md=__doc__,
     tags=["realsyn"],
 )
-def cluster_sentences():
+def cluster_sentences() -> None:
     shards = plan()
     counted = count_words(filter_shard.expand(work=shards))
     groups = cluster(score.expand(work=counted))

@@ -27,7 +27,7 @@ from realsyn_ops.operators.run import DEFAULT_ARGS
     doc_md=__doc__,
     tags=["realsyn"],
 )
-def curate_images():
+def curate_images() -> None:
     shards = plan()
     groups = deduplicate(embed.expand(work=shards))
     publish(audit(groups))

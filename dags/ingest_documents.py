@@ -31,7 +31,7 @@ from realsyn_ops.settings import settings
     doc_md=__doc__,
     tags=["realsyn"],
 )
-def ingest_documents():
+def ingest_documents() -> None:
     shards = plan()
     publish(audit(extract.expand(work=shards)))
 

@@ -31,7 +31,7 @@ from realsyn_ops.operators.synthesis import synthesize
     doc_md=__doc__,
     tags=["realsyn"],
 )
-def pair_texts():
+def pair_texts() -> None:
     shards = retrieve(plan())
     publish(audit(synthesize.expand(work=shards)))
 

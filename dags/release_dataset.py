@@ -30,7 +30,7 @@ from realsyn_ops.settings import settings
     doc_md=__doc__,
     tags=["realsyn"],
 )
-def release_dataset():
+def release_dataset() -> None:
     shards = select(plan())
     publish(audit(export.expand(work=shards)))
 

@@ -81,8 +81,8 @@ def prepare_input(home: Path, folder: Path | None, documents: int | Literal["all
         raise PermanentError(f"--input {folder}: no such folder")
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     into = home / f"input-{name}"
-    made = from_folder(folder, into, DAYS[0])
-    return RawInput(into, (made.day,), made.files, name)
+    copied = from_folder(folder, into, DAYS[0])
+    return RawInput(into, (copied.day,), copied.files, name)
 
 
 def prepare_models(models_path: Path) -> None:

@@ -25,10 +25,14 @@ _SITE = "https://dictionary.example"
 _SEED = 2502
 _PICTURES_PER_PAGE = 5
 _DEFINITIONS_PER_PAGE = 38
-_SCHEMA = pa.schema([
-    ("images", pa.list_(pa.binary())), ("texts", pa.list_(pa.string())),
-    ("metadata", pa.string()), ("general_metadata", pa.string()),
-])
+_SCHEMA = pa.schema(
+    [
+        ("images", pa.list_(pa.binary())),
+        ("texts", pa.list_(pa.string())),
+        ("metadata", pa.string()),
+        ("general_metadata", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +57,25 @@ SUBJECTS = (
     _subject("food", "food/dessert food/spices food", "dish.2 dessert.1 baked_goods.1 condiment.1"),
     _subject("fruit-and-nuts", "food/fruit food/nuts", "edible_fruit.1 nut.1"),
     _subject("holidays", "seasonal", "holiday.2 decoration.1 toy.1 candy.1"),
-    _subject("household", "household hobbies",
-             "furniture.1 home_appliance.1 kitchen_utensil.1 tableware.1 lamp.1 writing_implement.1 container.1"),
+    _subject(
+        "household",
+        "household hobbies",
+        "furniture.1 home_appliance.1 kitchen_utensil.1 tableware.1 lamp.1 writing_implement.1 container.1",
+    ),
     _subject("insects", "animals/insects", "insect.1 arachnid.1"),
     _subject("mammals", "animals/mammals animals/marsupials", "mammal.1"),
     _subject("mushrooms", "plants/mushrooms", "fungus.1"),
     _subject("music", "hobbies/music symbols/music", "musical_instrument.1"),
     _subject("people", "people", "worker.1 entertainer.1 child.1"),
     _subject("reptiles-and-amphibians", "animals/amphibians animals/lizards animals/dinosaur", "reptile.1 amphibian.3"),
-    _subject("shapes-and-money", "symbols/shapes symbols/money symbols/chess",
-             "plane_figure.1 solid_figure.1 line.4 coin.1 chessman.1"),
-    _subject("sky-and-weather", "space naturalforces",
-             "celestial_body.1 atmospheric_phenomenon.1 geological_formation.1"),
+    _subject(
+        "shapes-and-money",
+        "symbols/shapes symbols/money symbols/chess",
+        "plane_figure.1 solid_figure.1 line.4 coin.1 chessman.1",
+    ),
+    _subject(
+        "sky-and-weather", "space naturalforces", "celestial_body.1 atmospheric_phenomenon.1 geological_formation.1"
+    ),
     _subject("sports", "sports", "sports_equipment.1 athlete.1 sport.1"),
     _subject("streets", "town/roadsigns town/flags town", "way.6 flag.1"),
     _subject("tools", "household/tools medical military", "tool.1 weapon.1 medical_instrument.1"),

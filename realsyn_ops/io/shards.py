@@ -1,8 +1,8 @@
 """Staging: what a run is making, as parquet shards bound to the run's plan.
 
 A run's folder is ``staging/<dag>/<partition>/<plan digest>/``: the same inputs, settings and code share it, so a
-retried or repeated task finds its finished shards and leaves the same bytes. A shard's marker is written after its files and
-holds their sha256; the run's ``manifest.json`` comes last, by a conditional put, and makes the whole visible.
+retried or repeated task finds its finished shards and leaves the same bytes. A shard's marker is written after its
+files and holds their sha256; the run's ``manifest.json`` comes last, by a conditional put, and makes the whole visible.
 """
 
 import hashlib

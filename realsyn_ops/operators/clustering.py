@@ -170,7 +170,7 @@ def score(work: Work) -> Work:
             row["entropy"] = entropy(word_tokens(row["text"]), words, total)
             row["reason"], row["value"] = entropy_reason(row["entropy"], min_entropy=chosen.min_entropy) or (None, None)
         fluent = [row for row in judged if row["reason"] is None]
-        where = {
+        where: dict[str, Any] = {
             "device": settings().device,
             "threads": settings().threads,
             "models_path": settings().models_path,

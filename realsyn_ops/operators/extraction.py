@@ -44,7 +44,7 @@ def plan(**context: Any) -> list[Work]:
     inputs = digest([(o.key, o.n_bytes, o.etag) for o in raw])
     chosen = IngestPlan(day=day, inputs=inputs, code=code_digest(), **context["params"])
     staging = Staging.create(bucket, "ingest_documents", day, chosen)
-    shards = {}
+    shards: dict[str, dict[str, Any]] = {}
     for item in raw:
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / Path(item.key).name

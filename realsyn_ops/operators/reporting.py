@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from realsyn_ops.io.storage import Bucket
 
 _M = 1_000_000
-PAPER = {
+PAPER: dict[str, dict[str, tuple[int | None, int | None]]] = {
     "documents": {"extract": (None, 118 * _M)},
     "images": {
         "extract": (None, 336 * _M),

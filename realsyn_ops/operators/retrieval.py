@@ -83,7 +83,7 @@ def retrieve(work: Work) -> list[Work]:
         image_vectors, sentence_vectors = unit_matrix(images["embedding"]), unit_matrix(sentences["embedding"])
         codebook = read_codebook(staging.bucket, current_version(staging.bucket))
         probes, _ = assign(image_vectors, codebook.centroids, n_probes=chosen.n_probes)
-        rules = {"n_texts": chosen.n_texts, "max_text_similarity": chosen.max_text_similarity}
+        rules: dict[str, Any] = {"n_texts": chosen.n_texts, "max_text_similarity": chosen.max_text_similarity}
         clusters = sentences["cluster"].to_numpy()
         texts = stage.retrieve(image_vectors, probes, sentence_vectors, clusters, **rules)
         keys = images["key"].to_pylist()

@@ -46,7 +46,7 @@ def synthesize(work: Work) -> Work:
         asked = [row for row in rows if row["reason"] is None]
         answers: list[dict[str, Any]] = []
         if asked:
-            where = {
+            where: dict[str, Any] = {
                 "device": settings().device,
                 "threads": settings().threads,
                 "models_path": settings().models_path,

@@ -22,7 +22,7 @@ def fit_centroids(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
         min_points_per_centroid=1, max_points_per_centroid=_SAMPLE_PER_CENTROID,
     )  # fmt: skip
     kmeans.train(np.ascontiguousarray(vectors, np.float32))
-    return kmeans.centroids
+    return np.asarray(kmeans.centroids)
 
 
 def assign(vectors: np.ndarray, centroids: np.ndarray, *, n_probes: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -108,9 +108,8 @@ def _hash_edges(hashes: np.ndarray, max_distance: int) -> np.ndarray:
     if max_distance == 0:
         return _equal_pairs(hashes, np.arange(len(hashes)))
     codes = hashes.reshape(-1, 1).view(np.uint8)
-    index = faiss.IndexBinaryFlat(64)
-    if max_distance < _HASH_BANDS:
-        index = faiss.IndexBinaryMultiHash(64, _HASH_BANDS, 8)
+    through_bytes = max_distance < _HASH_BANDS
+    index = faiss.IndexBinaryMultiHash(64, _HASH_BANDS, 8) if through_bytes else faiss.IndexBinaryFlat(64)
     index.add(np.ascontiguousarray(codes))
     limits, distances, ids = index.range_search(np.ascontiguousarray(codes), max_distance + 1)
     rows = np.repeat(np.arange(len(hashes)), np.diff(limits).astype(np.int64))

@@ -46,9 +46,9 @@ def retrieve(
             continue
         asking = np.flatnonzero((probes == cluster).any(axis=1))
         scores = images[asking] @ sentences[members].T
-        for row, image in enumerate(asking):
+        for row, asker in enumerate(asking.tolist()):
             top = _top(scores[row], members, wanted)
-            best[image].append(members[top])
+            best[asker].append(members[top])
     positions = np.full((len(images), n_texts), -1, np.int64)
     similarities = np.zeros((len(images), n_texts), np.float32)
     for image, found in enumerate(best):

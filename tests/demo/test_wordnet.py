@@ -38,17 +38,26 @@ def test_kinds_are_everything_below_the_named_sense_and_nothing_else(wordnet: Pa
 @pytest.mark.parametrize(
     ("lemma", "gloss", "expected"),
     [
-        ("magpie", "long-tailed black-and-white crow that utters a raucous chattering call",
-         "A magpie is a long-tailed black-and-white crow that utters a raucous chattering call."),
+        (
+            "magpie",
+            "long-tailed black-and-white crow that utters a raucous chattering call",
+            "A magpie is a long-tailed black-and-white crow that utters a raucous chattering call.",
+        ),
         ("apple", 'fruit with red or yellow skin; "he ate an apple"', "An apple is a fruit with red or yellow skin."),
         ("hand tool", "a tool used with workers' hands", "A hand tool is a tool used with workers' hands."),
         ("bacon", "meat from the back and sides of a hog", "Bacon is meat from the back and sides of a hog."),
         ("drummer", "someone who plays a drum", "A drummer is someone who plays a drum."),
         ("thaw", "warm weather following a freeze", "Thaw is warm weather following a freeze."),
-        ("seabird", "a bird that frequents coastal waters: gulls",
-         "A seabird is a bird that frequents coastal waters."),
-        ("comet", "(astronomy) a small frozen mass (of gas) that orbits the sun",
-         "A comet is a small frozen mass that orbits the sun."),
+        (
+            "seabird",
+            "a bird that frequents coastal waters: gulls",
+            "A seabird is a bird that frequents coastal waters.",
+        ),
+        (
+            "comet",
+            "(astronomy) a small frozen mass (of gas) that orbits the sun",
+            "A comet is a small frozen mass that orbits the sun.",
+        ),
         ("crow", "crow; raven; rook", None),
         ("rooks", "a bird of the crow family", None),
         ("sabot", "shoes made of one piece of wood", None),
@@ -68,9 +77,18 @@ def test_a_single_thing_has_no_article() -> None:
 
 @pytest.mark.parametrize(
     ("noun", "expected"),
-    [("owl", "an owl"), ("unicorn", "a unicorn"), ("unintended act", "an unintended act"), ("ewe", "a ewe"),
-     ("hourglass", "an hourglass"), ("horse", "a horse"), ("one-seater", "a one-seater"), ("onion", "an onion"),
-     ("Asian elephant", "an Asian elephant"), ("umbrella", "an umbrella")],
+    [
+        ("owl", "an owl"),
+        ("unicorn", "a unicorn"),
+        ("unintended act", "an unintended act"),
+        ("ewe", "a ewe"),
+        ("hourglass", "an hourglass"),
+        ("horse", "a horse"),
+        ("one-seater", "a one-seater"),
+        ("onion", "an onion"),
+        ("Asian elephant", "an Asian elephant"),
+        ("umbrella", "an umbrella"),
+    ],
 )
 def test_the_article_follows_the_sound(noun: str, expected: str) -> None:
     assert with_article(noun) == expected

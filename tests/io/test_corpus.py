@@ -8,8 +8,8 @@ import pytest
 
 from realsyn_ops.errors import CommitConflictError, PermanentError
 from realsyn_ops.io import corpus as corpus_module
-from realsyn_ops.io.storage import Bucket
 from realsyn_ops.io.corpus import Corpus
+from realsyn_ops.io.storage import Bucket
 
 SCHEMA = pa.schema(
     [

@@ -61,8 +61,16 @@ def test_webdataset_reads_back_what_was_written(tar: Path) -> None:
 def read_with_open_clip(tar: Path, *, is_train: bool) -> dict[int, int]:
     """What a loader of open_clip gives: the number in each text -> the shade of its image."""
     args = argparse.Namespace(
-        train_data=str(tar), val_data=str(tar), train_num_samples=N_SAMPLES, val_num_samples=N_SAMPLES,
-        train_data_upsampling_factors=None, dataset_resampled=False, seed=0, workers=1, world_size=1, batch_size=5,
+        train_data=str(tar),
+        val_data=str(tar),
+        train_num_samples=N_SAMPLES,
+        val_num_samples=N_SAMPLES,
+        train_data_upsampling_factors=None,
+        dataset_resampled=False,
+        seed=0,
+        workers=1,
+        world_size=1,
+        batch_size=5,
     )
 
     def tokenize(text: str) -> torch.Tensor:

@@ -49,9 +49,18 @@ def test_the_quality_is_that_of_img2dataset() -> None:
 
 def pair(key: str, **changes: Any) -> dict[str, Any]:
     return {
-        "key": key, "day": "2025-02-18", "url": f"https://site.example/{key}.png", "text_keys": ["s1", "s2", "s3"],
-        "texts": ["One.", "Two.", "Three."], "similarities": [0.5, 0.5, 0.25], "caption": "a photo of one",
-        "tags": ["one", "two"], "syn_text": "One and two.", "syn_origin": "model", "syn_similarity": 0.5, **changes,
+        "key": key,
+        "day": "2025-02-18",
+        "url": f"https://site.example/{key}.png",
+        "text_keys": ["s1", "s2", "s3"],
+        "texts": ["One.", "Two.", "Three."],
+        "similarities": [0.5, 0.5, 0.25],
+        "caption": "a photo of one",
+        "tags": ["one", "two"],
+        "syn_text": "One and two.",
+        "syn_origin": "model",
+        "syn_similarity": 0.5,
+        **changes,
     }
 
 
@@ -60,10 +69,23 @@ def test_rows_have_the_schema_of_realsyn_first_and_are_sorted_by_key() -> None:
     assert [row["key"] for row in rows] == ["i1", "i2"]
     assert list(rows[0])[:5] == ["raw_image_url", "text1", "text2", "text3", "syn_text"]
     assert rows[0] == {
-        "raw_image_url": "https://site.example/i1.png", "text1": "One.", "text2": "Two.", "text3": "Three.",
-        "syn_text": "One and two.", "key": "i1", "day": "2025-02-18", "text1_key": "s1", "text2_key": "s2",
-        "text3_key": "s3", "text1_similarity": 0.5, "text2_similarity": 0.5, "text3_similarity": 0.25,
-        "caption": "a photo of one", "tags": ["one", "two"], "syn_origin": "model", "syn_similarity": 0.5,
+        "raw_image_url": "https://site.example/i1.png",
+        "text1": "One.",
+        "text2": "Two.",
+        "text3": "Three.",
+        "syn_text": "One and two.",
+        "key": "i1",
+        "day": "2025-02-18",
+        "text1_key": "s1",
+        "text2_key": "s2",
+        "text3_key": "s3",
+        "text1_similarity": 0.5,
+        "text2_similarity": 0.5,
+        "text3_similarity": 0.25,
+        "caption": "a photo of one",
+        "tags": ["one", "two"],
+        "syn_origin": "model",
+        "syn_similarity": 0.5,
     }
 
 
@@ -96,18 +118,28 @@ def test_an_image_is_released_once() -> None:
 def test_a_sample_has_what_the_published_notebook_reads() -> None:
     fields = sample_fields(release_rows([pair("i1")])[0])
     assert {name: fields[name] for name in ("text2", "text3", "syn_text", "raw_image_url")} == {
-        "text2": "Two.", "text3": "Three.", "syn_text": "One and two.", "raw_image_url": "https://site.example/i1.png",
+        "text2": "Two.",
+        "text3": "Three.",
+        "syn_text": "One and two.",
+        "raw_image_url": "https://site.example/i1.png",
     }
 
 
 REPORT: dict[str, Any] = {
-    "version": "v0001", "days": ["2025-02-18", "2025-02-19"], "preset": "demo",
+    "version": "v0001",
+    "days": ["2025-02-18", "2025-02-19"],
+    "preset": "demo",
     "models": {"rewriter": "SmolLM2-135M", "encoder": "a|b"},
     "funnel": {
         "documents": [{"step": "extract", "n_in": 5, "n_kept": 5, "rejects": {}, "paper_share": None}],
         "images": [
-            {"step": "quality", "n_in": 1000, "n_kept": 800, "rejects": {"image_too_small": 150, "image_aspect": 50},
-             "paper_share": 0.152},
+            {
+                "step": "quality",
+                "n_in": 1000,
+                "n_kept": 800,
+                "rejects": {"image_too_small": 150, "image_aspect": 50},
+                "paper_share": 0.152,
+            },
             {"step": "redundancy", "n_in": 0, "n_kept": 0, "rejects": {}, "paper_share": 0.305},
         ],
         "sentences": [
@@ -116,7 +148,12 @@ REPORT: dict[str, Any] = {
     },
     "plans": {"release": {"seed": 2502, "share": 0.7}, "curate": {"min_side_px": 100}},
     "selection": {
-        "lower": 0.5123456, "upper": 0.61, "cap": 3, "n_clusters": 40, "n_selected": 412, "n_candidates": 1588,
+        "lower": 0.5123456,
+        "upper": 0.61,
+        "cap": 3,
+        "n_clusters": 40,
+        "n_selected": 412,
+        "n_candidates": 1588,
     },
     "files": [{"path": "b.tar", "bytes": 20480, "sha256": "bb"}, {"path": "a.parquet", "bytes": 7, "sha256": "aa"}],
 }
