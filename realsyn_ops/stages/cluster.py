@@ -8,6 +8,9 @@ import numpy as np
 
 _ITERATIONS = 20
 _SAMPLE_PER_CENTROID = 256
+_BLOCK = 4_096
+_SPARE = 8
+"""Centroids looked at beyond those wanted, so that ties can be settled."""
 
 
 def n_clusters(n_rows: int, *, rows_per_cluster: int) -> int:
@@ -28,14 +31,21 @@ def fit_centroids(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
 def assign(vectors: np.ndarray, centroids: np.ndarray, *, n_probes: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """The nearest centroids of each row, best first: ids (n, n_probes) int64, similarities (n, n_probes) float32.
 
-    Ties go to the smaller id.
+    Candidates are scored again one by one in float64, so the answer does not depend on which rows share a call; ties go
+    to the smaller id.
     """
     n_probes = min(n_probes, len(centroids))
-    if len(vectors) == 0:
-        return np.empty((0, n_probes), np.int64), np.empty((0, n_probes), np.float32)
+    ids = np.empty((len(vectors), n_probes), np.int64)
+    similarities = np.empty((len(vectors), n_probes), np.float32)
     index = faiss.IndexFlatIP(centroids.shape[1])
     index.add(np.ascontiguousarray(centroids, np.float32))
-    similarities, ids = index.search(np.ascontiguousarray(vectors, np.float32), n_probes)
+    for start in range(0, len(vectors), _BLOCK):
+        rows = np.ascontiguousarray(vectors[start : start + _BLOCK], np.float32)
+        _, near = index.search(rows, min(n_probes + _SPARE, len(centroids)))
+        scores = np.einsum("nd,nkd->nk", rows.astype(np.float64), centroids[near].astype(np.float64)).round(6)
+        best = np.lexsort((near, -scores), axis=1)[:, :n_probes]
+        ids[start : start + _BLOCK] = np.take_along_axis(near, best, axis=1)
+        similarities[start : start + _BLOCK] = np.take_along_axis(scores, best, axis=1)
     return ids, similarities
 
 
