@@ -75,6 +75,12 @@ def test_a_tie_goes_to_the_smaller_id() -> None:
     assert ids.tolist() == [[1, 2]] * 30
 
 
+def test_a_difference_beyond_the_sixth_digit_is_a_tie() -> None:
+    centroids = np.array([[0.6, 0.8], [0.6, 0.8]], np.float32)
+    centroids[1, 1] = np.nextafter(centroids[1, 1], np.float32(1))
+    assert assign(np.array([[0, 1]], np.float32), centroids, n_probes=2)[0].tolist() == [[0, 1]]
+
+
 def test_one_row_at_a_time_gives_the_same_bytes() -> None:
     rng = np.random.default_rng(6)
     vectors, centroids = (rng.standard_normal((n, 384)).astype(np.float32) for n in (100, 50))

@@ -74,6 +74,11 @@ def test_the_threshold_decides_to_the_fifth_digit(similarity: float, is_duplicat
     assert groups.reason == [None, Reason.SEMANTIC_DUPLICATE if is_duplicate else None]
 
 
+def test_a_similarity_equal_to_the_threshold_is_a_duplicate() -> None:
+    vectors = np.array([[1, 0], [0.6, 0.8]], np.float32)
+    assert near_duplicates(vectors, rank=np.arange(2), min_similarity=float(vectors[1, 0])).survivor.tolist() == [0, 0]
+
+
 def test_planted_duplicates_are_found_and_nothing_else() -> None:
     n, planted = 5_000, 300
     vectors = random_vectors(n, seed=1, dim=64)

@@ -76,6 +76,22 @@ def test_ties_go_to_the_smaller_position() -> None:
     assert found.positions.tolist() == [[1, 3, 4]]
 
 
+def test_ties_between_clusters_go_to_the_smaller_position() -> None:
+    sentences = np.array([[1, 0]] * 4, np.float32)
+    found = retrieve(
+        sentences[:1], np.array([[0, 1]]), sentences, np.array([1, 0, 1, 0]), n_texts=3, max_text_similarity=1.0
+    )
+    assert found.positions.tolist() == [[0, 1, 2]]
+
+
+def test_a_difference_beyond_the_sixth_digit_is_a_tie() -> None:
+    sentences = np.array([[0.6, 0.8], [0.6, 0.8]], np.float32)
+    sentences[1, 1] = np.nextafter(sentences[1, 1], np.float32(1))
+    found = exact(np.array([[0, 1]], np.float32), sentences, n_texts=2, max_text_similarity=1.1)
+    assert found.positions.tolist() == [[0, 1]]
+    assert found.similarities[0, 0] == found.similarities[0, 1]
+
+
 def test_ties_beyond_the_spare_candidates_go_to_the_smaller_position() -> None:
     sentences = np.repeat(np.array([[1, 0]], np.float32), 100, axis=0)
     clusters = np.zeros(100, np.int64)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realsyn_ops.records import Reason
+from realsyn_ops.records import Reason, hash_order
 from realsyn_ops.stages.sample import Selection, select, similarity_bounds, solve_cap
 
 WIDE = (-1.0, 1.0)
@@ -89,6 +89,13 @@ def test_the_order_of_pairs_does_not_matter() -> None:
     chosen = select(keys, similarities, clusters, **rules)
     shuffled = select([keys[i] for i in order], similarities[order], clusters[order], **rules)
     assert shuffled.reasons == [chosen.reasons[i] for i in order]
+
+
+def test_the_last_places_go_to_the_lowest_hashes_of_all_clusters() -> None:
+    chosen, keys = draw([2] * 30, 45)
+    second = [max((f"k{cluster}-0", f"k{cluster}-1"), key=lambda key: hash_order(key, 1)) for cluster in range(30)]
+    assert chosen.cap == 2
+    assert set(keys) & set(second) == set(sorted(second, key=lambda key: hash_order(key, 1))[:15])
 
 
 def test_another_seed_draws_others() -> None:
