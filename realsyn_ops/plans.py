@@ -33,6 +33,12 @@ def check_day(value: object) -> str:
     return value
 
 
+def shard_bounds(n_rows: int, max_rows: int) -> list[tuple[int, int]]:
+    """Start and stop of even runs of at most ``max_rows`` rows; none for no rows."""
+    n_shards = -(-n_rows // max_rows)
+    return [(i * n_rows // n_shards, (i + 1) * n_rows // n_shards) for i in range(n_shards)]
+
+
 @lru_cache
 def code_digest() -> str:
     """Digest of the package's own sources: staged work is not reused across a change of code."""
@@ -99,7 +105,7 @@ class CuratePlan(Plan):
     """Sides in pixels, aspect as the longer side over the shorter; thresholds of redundancy are not in the paper."""
 
     day: str
-    shard_images: int = 256
+    shard_images: int = 512
     min_side_px: int = 100
     max_aspect: float = 3.0
     max_hash_distance: int = 4
@@ -121,7 +127,7 @@ class CuratePlan(Plan):
 @dataclass(frozen=True, kw_only=True)
 class ClusterPlan(Plan):
     day: str
-    shard_sentences: int = 2_048
+    shard_sentences: int = 1_500
     min_words: int = 3
     max_words: int = 81
     min_relations: int = 1
@@ -151,7 +157,7 @@ class ClusterPlan(Plan):
 @dataclass(frozen=True, kw_only=True)
 class PairPlan(Plan):
     day: str
-    shard_images: int = 128
+    shard_images: int = 256
     n_texts: int = 3
     n_probes: int = 1
     max_text_similarity: float = 0.95

@@ -15,6 +15,7 @@ from realsyn_ops.kinds import FUNCTION_WORDS, Merge
 from realsyn_ops.models.batches import fixed_batches
 from realsyn_ops.models.prompt import Message, canonical_payload, merge_message, prompt_messages
 from realsyn_ops.models.smollm2 import load_smollm2, smollm2_revision
+from realsyn_ops.models.template_captioner import DOUBT
 
 _BATCH, _MAX_NEW_TOKENS, _MAX_SOURCE_TOKENS = 16, 60, 160
 _ANSWER_START = "<|im_end|>\n<|im_start|>assistant\n"
@@ -36,9 +37,14 @@ class DemoRewriter:
         return canonical_payload(merge, model=self.name, decoding=decoding)
 
     def rewrite(self, merges: list[Merge]) -> list[str]:
-        """Answers in order, each ending at its first sentence; batches follow from the merges' lengths."""
+        """Answers in order, each ending at its first sentence; batches follow from the merges' lengths.
+
+        A merge whose caption only supposes is not asked, its answer is empty: this model drops the doubt, and the gate
+        would refuse what it wrote.
+        """
         sources = [self._encode(merge_message(merge)["content"])[:_MAX_SOURCE_TOKENS] for merge in merges]
-        order = sorted(range(len(merges)), key=lambda i: (len(sources[i]), sources[i]))
+        asked = [i for i, merge in enumerate(merges) if not merge.caption.startswith(DOUBT)]
+        order = sorted(asked, key=lambda i: (len(sources[i]), sources[i]))
         answers = [""] * len(merges)
         for rows in fixed_batches(len(order), _BATCH):
             written = self._generate([merges[i] for i in order[rows]], [sources[i] for i in order[rows]])

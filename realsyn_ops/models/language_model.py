@@ -10,36 +10,47 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 MAX_TOKENS = 128
 """A longer sentence is judged by its beginning (the paper names no truncation)."""
 
+DEMO_MAX_TOKENS = 24
+"""The same for the demo's model, which would be most of the demo's time on a slow CPU otherwise."""
+
 _BATCH_TOKENS = 256
 
 
 class CausalLanguageModel:
-    def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        device: str,
+        *,
+        max_tokens: int = MAX_TOKENS,
+    ) -> None:
         self.name = name
         self._model = model
         self._tokenizer = tokenizer
         self._device = device
-        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-        self._start = int(start if start is not None else model.config.bos_token_id)
+        self._max_tokens = max_tokens
 
     def perplexity(self, texts: list[str]) -> np.ndarray:
-        """Each text after the model's start token; two decimals. A text without tokens has perplexity infinity.
+        """Over each text's tokens but the first, as GPT-2's own loss counts; two decimals. A text of fewer than two
+        tokens has perplexity infinity.
 
         Texts of like length share a batch, which follows from the set of texts and not from their order. Padding on
         the right needs no mask: a causal model does not look ahead.
         """
         scores = np.full(len(texts), np.inf)
         encoded = self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        tokens = [ids[:MAX_TOKENS] for ids in encoded]
+        tokens = [ids[: self._max_tokens] for ids in encoded]
         for positions in _length_sorted_batches(tokens):
-            nlls = self._mean_nll([[self._start, *tokens[position]] for position in positions])
+            nlls = self._mean_nll([tokens[position] for position in positions])
             scores[positions] = [round(math.exp(min(nll, 700.0)), 2) for nll in nlls]
         return scores
 
     @torch.inference_mode()
     def _mean_nll(self, rows: list[list[int]]) -> list[float]:
         width = max(map(len, rows))
-        ids = torch.tensor([row + [self._start] * (width - len(row)) for row in rows], device=self._device)
+        ids = torch.tensor([row + [row[0]] * (width - len(row)) for row in rows], device=self._device)
         n_targets = torch.tensor([len(row) - 1 for row in rows], device=self._device)
         logits = self._model(input_ids=ids[:, :-1], use_cache=False).logits
         nll = torch.logsumexp(logits, dim=2) - logits.gather(2, ids[:, 1:, None])[..., 0]
@@ -48,8 +59,8 @@ class CausalLanguageModel:
 
 
 def _length_sorted_batches(tokens: list[list[int]]) -> Iterator[list[int]]:
-    """Positions, shortest texts first, at most ``_BATCH_TOKENS`` padded tokens a batch; empty texts left out."""
-    order = sorted((len(ids), ids, position) for position, ids in enumerate(tokens) if ids)
+    """Positions, shortest texts first, at most ``_BATCH_TOKENS`` padded tokens a batch; texts of one token left out."""
+    order = sorted((len(ids), ids, position) for position, ids in enumerate(tokens) if len(ids) > 1)
     batch: list[int] = []
     for length, _, position in order:
         if batch and (len(batch) + 1) * length > _BATCH_TOKENS:

@@ -63,12 +63,13 @@ def load_rewriter(spec: str, *, device: str, threads: int, models_path: Path, ap
 def load_language_model(spec: str, *, device: str, threads: int, models_path: Path) -> LanguageModel:
     with _loading("language_model", spec):
         _prepare_torch(threads)
-        from realsyn_ops.models.language_model import CausalLanguageModel, load_transformers_model
+        from realsyn_ops.models.language_model import DEMO_MAX_TOKENS, CausalLanguageModel, load_transformers_model
 
         if spec == "demo":
             from realsyn_ops.models.smollm2 import load_smollm2, smollm2_revision
 
-            return CausalLanguageModel(smollm2_revision(), *load_smollm2(models_path, device), device)
+            model, tokenizer = load_smollm2(models_path, device)
+            return CausalLanguageModel(smollm2_revision(), model, tokenizer, device, max_tokens=DEMO_MAX_TOKENS)
         return load_transformers_model(spec.removeprefix("hf:"), device)
 
 

@@ -14,6 +14,10 @@ _CONSONANT_SOUND = ("eu", "uni", "use", "usa", "ute", "one", "ukulele")
 _SINGULAR_ENDINGS = ("ss", "us", "is", "ops", "lens", "bass", "abacus", "rhinoceros", "albatross", "dingbats")
 
 
+DOUBT = "a picture"
+"""How a caption begins that does not know what it sees."""
+
+
 class TemplateCaptioner:
     """Sure of one tag: "a photo of a golden retriever"; in doubt: "a picture that may show a wolf or a husky"."""
 
@@ -25,10 +29,10 @@ class TemplateCaptioner:
 
 def caption_tags(tags: list[str]) -> str:
     if not tags:
-        return "a picture"
+        return DOUBT
     if len(tags) == 1:
         return f"a photo of {with_article(tags[0])}"
-    return f"a picture that may show {with_article(tags[0])} or {with_article(tags[1])}"
+    return f"{DOUBT} that may show {with_article(tags[0])} or {with_article(tags[1])}"
 
 
 def with_article(noun: str) -> str:

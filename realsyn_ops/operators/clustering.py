@@ -26,7 +26,7 @@ from realsyn_ops.operators.run import (
     preset_models,
     resolved_preset,
 )
-from realsyn_ops.plans import ClusterPlan, check_day, code_digest
+from realsyn_ops.plans import ClusterPlan, check_day, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def plan(**context: Any) -> list[Work]:
         **params,
     )
     staging = Staging.create(bucket, "cluster_sentences", day, chosen)
-    n_shards = -(-sentences.num_rows // chosen.shard_sentences)
-    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(n_shards)]
+    bounds = shard_bounds(sentences.num_rows, chosen.shard_sentences)
+    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(len(bounds))]
 
 
 @task
@@ -86,8 +86,8 @@ def filter_shard(work: Work) -> Work:
     with measured(staging, FILTER, work["shard"]):
         corpus = Corpus(staging.bucket)
         rows = corpus.read("sentences", ["key", "day", "text", "n_nodes"], day=chosen.day).to_pylist()
-        first = int(work["shard"]) * chosen.shard_sentences
-        rows = rows[first : first + chosen.shard_sentences]
+        start, stop = shard_bounds(len(rows), chosen.shard_sentences)[int(work["shard"])]
+        rows = rows[start:stop]
         for row in rows:
             broken = sentence_text_reason(row["text"], min_words=chosen.min_words, max_words=chosen.max_words)
             row["reason"], row["value"] = broken or (None, None)

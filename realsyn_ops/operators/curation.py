@@ -20,7 +20,7 @@ from realsyn_ops.operators.run import (
     preset_models,
     resolved_preset,
 )
-from realsyn_ops.plans import CuratePlan, check_day, code_digest
+from realsyn_ops.plans import CuratePlan, check_day, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def plan(**context: Any) -> list[Work]:
         **params,
     )
     staging = Staging.create(bucket, "curate_images", day, chosen)
-    n_shards = -(-images.num_rows // chosen.shard_images)
-    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(n_shards)]
+    bounds = shard_bounds(images.num_rows, chosen.shard_images)
+    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(len(bounds))]
 
 
 @task
@@ -199,7 +199,8 @@ def _shard_rows(staging: "Staging", chosen: CuratePlan, number: int) -> list[dic
 
     corpus = Corpus(staging.bucket)
     keys = corpus.read("images", ["key"], day=chosen.day)["key"].to_pylist()
-    mine = keys[number * chosen.shard_images : (number + 1) * chosen.shard_images]
+    start, stop = shard_bounds(len(keys), chosen.shard_images)[number]
+    mine = keys[start:stop]
     where = f"key >= '{mine[0]}' AND key <= '{mine[-1]}'"
     columns = ["key", "day", "data", "width", "height", "n_nodes"]
     return corpus.read("images", columns, day=chosen.day, where=where).to_pylist()

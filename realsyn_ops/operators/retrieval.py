@@ -15,7 +15,7 @@ from realsyn_ops.operators import assets
 from realsyn_ops.operators.duplicates import unit_matrix
 from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
-from realsyn_ops.plans import PairPlan, check_day, code_digest
+from realsyn_ops.plans import PairPlan, check_day, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def retrieve(work: Work) -> list[Work]:
         groups: list[list[str]] = []
         for day in sorted({row["day"] for row in changed}):
             of_day = [row["key"] for row in changed if row["day"] == day]
-            groups += [of_day[i : i + chosen.shard_images] for i in range(0, len(of_day), chosen.shard_images)]
+            groups += [of_day[start:stop] for start, stop in shard_bounds(len(of_day), chosen.shard_images)]
         shards = {f"{i:05d}-{digest([made_by(chosen), keys])}": keys for i, keys in enumerate(groups or [[]])}
         name = digest([sorted(shards), np.asarray(texts.positions).tolist()])
         staging.put(f"shards-{name}.json", json.dumps(shards, sort_keys=True).encode())

@@ -16,7 +16,7 @@ from realsyn_ops.operators.duplicates import unit_matrix
 from realsyn_ops.operators.publishing import run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
-from realsyn_ops.plans import ReleasePlan, code_digest
+from realsyn_ops.plans import ReleasePlan, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def select(work: Work) -> list[Work]:
         counts |= {f"pairs.rejected.{reason}": n for reason, n in sorted(rejected.items())}
         staging.write(SELECT, "all", {"selection": table}, counts)
     log.info("%s", counts)
-    n_shards = max(1, -(-int(taken.sum()) // chosen.shard_pairs))
-    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(n_shards)]
+    shards = shard_bounds(int(taken.sum()), chosen.shard_pairs)
+    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(len(shards))]
 
 
 @task
@@ -133,8 +133,9 @@ def export(work: Work) -> Work:
         return work
     chosen = ReleasePlan.from_json(staging.plan_json())
     with measured(staging, EXPORT, work["shard"]):
-        first = int(work["shard"]) * chosen.shard_pairs
-        selected = selected_keys(staging)[first : first + chosen.shard_pairs]
+        keys = selected_keys(staging)
+        start, stop = shard_bounds(len(keys), chosen.shard_pairs)[int(work["shard"])]
+        selected = keys[start:stop]
         corpus = Corpus(staging.bucket)
         listed = ", ".join(f"'{key}'" for key in selected) or "''"
         columns = ["key", "day", "text_keys", "texts", "similarities", "caption", "tags", "syn_text", "syn_origin",

@@ -1,0 +1,51 @@
+"""What the tests of the whole flow use: a home of their own, the command line, and waiting for a run."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from realsyn_ops.cli.__main__ import home
+from realsyn_ops.cli.airflow_api import AirflowApi, Run
+from realsyn_ops.cli.services import PROJECT, Stack
+
+DOCUMENTS = 14
+
+
+def demo_home(folder: Path) -> Path:
+    """A home folder that is empty but for downloads and prepared weights, which are the machine's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for shared in ("cache", "models"):
+        (home() / shared).mkdir(parents=True, exist_ok=True)
+        (folder / shared).symlink_to(home() / shared)
+    return folder
+
+
+def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`./realsyn ARGUMENTS` with a home of its own."""
+    env = {**os.environ, "REALSYN_HOME": str(folder), "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-m", "realsyn_ops.cli", *arguments]
+    return subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=1500)
+
+
+@dataclass
+class Demo:
+    """A finished demo whose services still run."""
+
+    stack: Stack
+    api: AirflowApi
+    output: str
+    report: dict
+    release: Path
+
+
+def wait_for(api: AirflowApi, run: Run, *, timeout_s: float = 300) -> dict[str, str | None]:
+    """The states of a run's tasks once it is over."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if next(r for r in api.runs(run.dag) if r.run_id == run.run_id).is_over:
+            return {task.task: task.state for task in api.tasks(run)}
+        time.sleep(1)
+    raise TimeoutError(f"{run.dag} {run.run_id} was not over after {timeout_s} s: {api.tasks(run)}")

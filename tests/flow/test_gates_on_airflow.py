@@ -1,0 +1,149 @@
+"""Each gate on real Airflow: a planted fault turns the task red, publishes nothing, and the mended run is green."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from realsyn_ops.demo.documents import DAYS
+from realsyn_ops.io import schemas
+from realsyn_ops.io.corpus import Corpus
+from realsyn_ops.io.releases import versions
+from realsyn_ops.io.shards import parquet_bytes
+from realsyn_ops.io.storage import Bucket
+from tests.flow.harness import Demo, wait_for
+
+DAY = DAYS[1]
+
+pytestmark = pytest.mark.timeout(1500)
+
+
+def bmp_format(table: pa.Table) -> pa.Table:
+    return table.set_column(table.column_names.index("format"), "format", pa.array(["BMP"] * table.num_rows))
+
+
+def long_vectors(table: pa.Table) -> pa.Table:
+    field = table.schema.field("embedding")
+    doubled = [[2 * x for x in vector] for vector in table["embedding"].to_pylist()]
+    return table.set_column(table.column_names.index("embedding"), field, pa.array(doubled, field.type))
+
+
+def no_second_text(table: pa.Table) -> pa.Table:
+    return table.set_column(table.column_names.index("text2"), "text2", pa.nulls(table.num_rows, pa.string()))
+
+
+@contextmanager
+def planted(
+    bucket: Bucket, prefix: str, stage: str, name: str, change: Callable[[pa.Table], pa.Table]
+) -> Iterator[None]:
+    """A run's staged shards with another content and matching checksums, as if their task had written that."""
+    originals = {}
+    for item in list(bucket.list(f"{prefix}/{stage}/")):
+        if item.key.endswith(f".{name}.parquet"):
+            marker_key = item.key.removesuffix(f".{name}.parquet") + ".json"
+            originals |= {key: bucket.get(key) for key in (item.key, marker_key)}
+            data = parquet_bytes(change(pq.read_table(pa.BufferReader(originals[item.key]))))
+            marker = json.loads(originals[marker_key])
+            marker["files"][name]["sha256"] = hashlib.sha256(data).hexdigest()
+            bucket.put(item.key, data)
+            bucket.put(marker_key, json.dumps(marker).encode())
+    forget_manifests(bucket, prefix)
+    yield
+    for key, data in originals.items():
+        bucket.put(key, data)
+    forget_manifests(bucket, prefix)
+
+
+def forget_manifests(bucket: Bucket, prefix: str) -> None:
+    for item in list(bucket.list(f"{prefix}/manifest")):
+        bucket.delete(item.key)
+
+
+def staged_run(bucket: Bucket, dag: str, stage: str) -> str:
+    """The folder of the day's run that has shards of this stage."""
+    found = [item.key for item in bucket.list(f"staging/{dag}/{DAY}/") if f"/{stage}/" in item.key]
+    return "/".join(found[0].split("/")[:4])
+
+
+@pytest.mark.parametrize(
+    ("dag", "stage", "name", "change", "gate", "table"),
+    [
+        ("ingest_documents", "extract", "images", bmp_format, "images", "images"),
+        ("curate_images", "embed", "embeddings", long_vectors, "image_embeddings", "image_embeddings"),
+        ("cluster_sentences", "score", "embeddings", long_vectors, "sentence_embeddings", "sentence_embeddings"),
+    ],
+)
+def test_a_fault_in_staged_data_turns_the_audit_red_and_publishes_nothing(
+    demo: Demo, dag: str, stage: str, name: str, change: Callable[[pa.Table], pa.Table], gate: str, table: str
+) -> None:
+    bucket = demo.stack.bucket
+    before = Corpus(bucket).version(table)
+    with planted(bucket, staged_run(bucket, dag, stage), stage, name, change):
+        run = demo.api.trigger(dag, partition_key=DAY)
+        states = wait_for(demo.api, run)
+        assert (states["audit"], states["publish"]) == ("failed", "upstream_failed")
+        audit = next(task for task in demo.api.tasks(run) if task.task == "audit")
+        assert audit.try_number == 1, "a failed gate must not be retried"
+        assert f"gate {gate}" in demo.api.log_end(run, audit, n_lines=40)
+    assert Corpus(bucket).version(table) == before
+    verdicts = [
+        json.loads(bucket.get(i.key)) for i in bucket.list(f"gates/{dag}/{DAY}/") if i.key.endswith(f"/{gate}.json")
+    ]
+    assert any(not verdict["passed"] and verdict["failures"] for verdict in verdicts)
+    mended = wait_for(demo.api, demo.api.trigger(dag, partition_key=DAY))
+    assert mended["publish"] == "success"
+    assert Corpus(bucket).version(table) == before
+
+
+def test_a_pair_without_a_synthetic_text_turns_the_audit_red(demo: Demo) -> None:
+    corpus = Corpus(demo.stack.bucket)
+    pairs = corpus.read("pairs", schemas.PAIRS.names, day=DAY)
+    column = pairs.column_names.index("syn_text")
+    emptied = pairs.set_column(column, "syn_text", pc.replace_substring_regex(pairs["syn_text"], ".+", ""))
+    corpus.publish("pairs", schemas.PAIRS, {DAY: lambda columns: [emptied.select(columns)]})
+    before = corpus.version("pairs")
+    states = wait_for(demo.api, demo.api.trigger("pair_texts", partition_key=DAY))
+    assert (states["audit"], states["publish"]) == ("failed", "upstream_failed")
+    assert corpus.version("pairs") == before
+    corpus.publish("pairs", schemas.PAIRS, {DAY: lambda columns: [pairs.select(columns)]})
+    mended = wait_for(demo.api, demo.api.trigger("pair_texts", partition_key=DAY))
+    assert mended["publish"] == "success"
+
+
+def test_an_incomplete_release_turns_the_audit_red_and_is_never_visible(demo: Demo) -> None:
+    bucket = demo.stack.bucket
+    known = versions(bucket)
+    first = wait_for(demo.api, demo.api.trigger("release_dataset", partition_key=None, conf={"seed": 7}))
+    assert first["publish"] == "success"
+    (version,) = set(versions(bucket)) - set(known)
+    bucket.delete(f"releases/{version}/manifest.json")
+    prefix = next(
+        i.key.rsplit("/", 1)[0] for i in bucket.list(f"staging/release_dataset/{version}/") if "plan.json" in i.key
+    )
+    key = f"{prefix}/release/pairs/00000.parquet"
+    original = bucket.get(key)
+    bucket.put(key, parquet_bytes(no_second_text(pq.read_table(pa.BufferReader(original)))))
+    states = wait_for(demo.api, demo.api.trigger("release_dataset", partition_key=None, conf={"seed": 7}))
+    assert (states["audit"], states["publish"]) == ("failed", "upstream_failed")
+    assert versions(bucket) == known
+    bucket.put(key, original)
+    mended = wait_for(demo.api, demo.api.trigger("release_dataset", partition_key=None, conf={"seed": 7}))
+    assert mended["publish"] == "success"
+    assert version in versions(bucket)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"), [(None, "partition key must be a day"), ("2999-01-01", "partition key must be today or earlier")]
+)
+def test_a_missing_or_future_day_is_refused_by_name(demo: Demo, key: str | None, words: str) -> None:
+    run = demo.api.trigger("ingest_documents", partition_key=key)
+    states = wait_for(demo.api, run)
+    assert states["plan"] == "failed"
+    plan = next(task for task in demo.api.tasks(run) if task.task == "plan")
+    assert plan.try_number == 1
+    assert words in demo.api.log_end(run, plan, n_lines=40)
