@@ -37,17 +37,20 @@ def publish_release(
     """Copy staged files, write the texts, then the manifest by a conditional put.
 
     Killed before the last line, nothing is visible and a second call finishes the work. Raises PermanentError when the
-    version is published with another manifest.
+    version is published with another manifest, before anything of it is touched.
     """
-    for file in files:
-        bucket.copy(f"{staged}/{file['path']}", f"releases/{version}/{file['path']}")
     listed = list(files)
     for name, data in sorted(texts.items()):
-        bucket.put(f"releases/{version}/{name}", data)
         listed.append({"path": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
     manifest = json.dumps({**facts, "files": listed}, sort_keys=True, indent=1).encode()
-    if not bucket.put_new(_manifest_key(version), manifest) and bucket.get(_manifest_key(version)) != manifest:
-        raise PermanentError(f"release {version} is published with other contents; a version never changes")
+    if bucket.find(_manifest_key(version)) in {None, manifest}:
+        for file in files:
+            bucket.copy(f"{staged}/{file['path']}", f"releases/{version}/{file['path']}")
+        for name, data in sorted(texts.items()):
+            bucket.put(f"releases/{version}/{name}", data)
+        if bucket.put_new(_manifest_key(version), manifest) or bucket.get(_manifest_key(version)) == manifest:
+            return
+    raise PermanentError(f"release {version} is published with other contents; a version never changes")
 
 
 def read_manifest(bucket: Bucket, version: str) -> dict[str, Any]:

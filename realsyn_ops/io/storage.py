@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -130,16 +131,16 @@ class Bucket:
             self._s3.download_file(self.name, key, str(path))
         except ClientError as error:
             raise _translated(error, self.uri(key)) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, Boto3Error) as error:
             raise TransientError(f"{self.uri(key)}: {error}") from error
 
     def upload(self, path: Path, key: str) -> None:
         """Copy a local file to an object, streamed."""
         try:
             self._s3.upload_file(str(path), self.name, key)
-        except ClientError as error:
-            raise _translated(error, self.uri(key)) from error
-        except (BotoCoreError, boto3.exceptions.Boto3Error) as error:
+        except (BotoCoreError, Boto3Error) as error:
+            if isinstance(error.__context__, ClientError):  # boto3 hides it behind an error of its own
+                raise _translated(error.__context__, self.uri(key)) from error
             raise TransientError(f"{self.uri(key)}: {error}") from error
 
     def copy(self, source: str, target: str) -> None:
