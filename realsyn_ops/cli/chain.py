@@ -11,7 +11,7 @@ CHAIN = ("ingest_documents", "curate_images", "cluster_sentences", "pair_texts")
 RELEASE = "release_dataset"
 _FOLLOWS = {"curate_images": ("ingest_documents",), "cluster_sentences": ("ingest_documents",),
             "pair_texts": ("curate_images", "cluster_sentences")}  # fmt: skip
-_POLL_S = 1.0
+_POLL_S = 2.0
 _APPEAR_S = 180
 
 

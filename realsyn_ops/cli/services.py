@@ -150,14 +150,13 @@ class Stack:
             "API_AUTH__JWT_SECRET": e.jwt_secret,
             "API__SECRET_KEY": e.jwt_secret,
             "DAG_PROCESSOR__REFRESH_INTERVAL": 5,
-            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 120,
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.5,
             "SCHEDULER__ENABLE_HEALTH_CHECK": False,
             "LOGGING__WORKER_LOG_SERVER_PORT": e.worker_port,
             "LOGGING__TRIGGER_LOG_SERVER_PORT": e.triggerer_port,
-            "USAGE_DATA_COLLECTION__ENABLED": False,
         }
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "REALSYN_"))}
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
         env |= {f"AIRFLOW__{name}" if name != "HOME" else "AIRFLOW_HOME": str(value) for name, value in airflow.items()}
         env |= {
             "AIRFLOW_CONN_REALSYN_S3": connection,
@@ -170,9 +169,10 @@ class Stack:
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "TOKENIZERS_PARALLELISM": "false",
-            "HF_HUB_OFFLINE": "1",
             "no_proxy": "127.0.0.1,localhost",
         }
+        if env.get("REALSYN_PRESET", "demo") == "demo":
+            env["HF_HUB_OFFLINE"] = "1"
         return env
 
     def _check_disk(self) -> None:

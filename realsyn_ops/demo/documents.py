@@ -18,7 +18,7 @@ from realsyn_ops.plans import code_digest
 from realsyn_ops.records import hash_order
 
 DAYS = ("2025-02-18", "2025-02-19")
-DEFAULT_DOCUMENTS = 230
+DEFAULT_DOCUMENTS = 226
 MIN_DOCUMENTS = 4
 
 _SEED = 2502

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from realsyn_ops.errors import CommitConflictError, CorruptShardError
+from realsyn_ops.errors import CorruptShardError, PermanentError
 from realsyn_ops.io.shards import parquet_bytes
 from realsyn_ops.io.storage import Bucket
 
@@ -50,7 +50,7 @@ def read_codebook(bucket: Bucket, version: str) -> Codebook:
 
 
 def publish_codebook(bucket: Bucket, codebook: Codebook) -> str:
-    """Store the first codebook and put it in force. Raises CommitConflictError when another one is in force already."""
+    """Store the first codebook and put it in force. Raises PermanentError when another one is in force already."""
     prefix = f"corpus/codebooks/{codebook.version}"
     ordered = sorted(codebook.words.items())
     words = pa.table({"word": [w for w, _ in ordered], "count": [c for _, c in ordered]})
@@ -60,7 +60,7 @@ def publish_codebook(bucket: Bucket, codebook: Codebook) -> str:
     bucket.put(f"{prefix}/centroids.npy", centroids.getvalue())
     pointer = json.dumps({"version": codebook.version}).encode()
     if not bucket.put_new(_POINTER, pointer) and current_version(bucket) != codebook.version:
-        raise CommitConflictError(
+        raise PermanentError(
             f"codebook {current_version(bucket)} was put in force while {codebook.version} was fitted: clear this run"
         )
     return codebook.version

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 MAX_TOKENS = 128
 """A longer sentence is judged by its beginning (the paper names no truncation)."""
 
-DEMO_MAX_TOKENS = 24
+DEMO_MAX_TOKENS = 16
 """The same for the demo's model, which would be most of the demo's time on a slow CPU otherwise."""
 
 _BATCH_TOKENS = 256

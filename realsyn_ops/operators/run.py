@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from realsyn_ops.plans import Plan
 from realsyn_ops.settings import settings
@@ -47,6 +48,14 @@ def open_bucket() -> "Bucket":
         connection.password or None,
         extra.get("region_name", "us-east-1"),
     )
+
+
+def rewriter_key() -> str:
+    """The rewriter endpoint's API key: the password of the Connection `realsyn_rewriter`, empty when there is none."""
+    try:
+        return Connection.get("realsyn_rewriter").password or ""
+    except AirflowNotFoundException:
+        return ""
 
 
 def open_staging(work: Work) -> "Staging":

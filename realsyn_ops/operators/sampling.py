@@ -16,7 +16,7 @@ from realsyn_ops.operators.duplicates import unit_matrix
 from realsyn_ops.operators.publishing import run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
-from realsyn_ops.plans import ReleasePlan, code_digest, shard_bounds
+from realsyn_ops.plans import PairPlan, ReleasePlan, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
             "version": version,
             "days": corpus.days("documents"),
             "preset": chosen.preset,
-            "models": dict(chosen.models),
+            "models": pair_models(staging),
             "funnel": funnel(corpus, staging.read_shard(SELECT, "all", "selection")),
             "plans": {"release_dataset": json.loads(chosen.to_json())},
             "selection": selection,
@@ -201,6 +201,22 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     staging.bucket.put(f"{prefix}/report.json", json.dumps(report, sort_keys=True, indent=1).encode())
     outlet_events[assets.RELEASES].extra = {"version": version, "pairs": selection["n_selected"]}
     log.info("published release %s: %d pairs", version, selection["n_selected"])
+
+
+def pair_models(staging: "Staging") -> dict[str, str]:
+    """The models that made the pairs in force, by kind; several of a kind are named together."""
+    from realsyn_ops.io.corpus import Corpus
+    from realsyn_ops.operators.retrieval import made_by
+
+    digests = set(Corpus(staging.bucket).read("pairs", ["made_by"])["made_by"].to_pylist())
+    found: dict[str, set[str]] = {}
+    for item in staging.bucket.list("staging/pair_texts/"):
+        if item.key.endswith("/plan.json"):
+            chosen = PairPlan.from_json(staging.bucket.get(item.key))
+            if made_by(chosen) in digests:
+                for kind, name in chosen.models:
+                    found.setdefault(kind, set()).add(name)
+    return {kind: " and ".join(sorted(names)) for kind, names in sorted(found.items())}
 
 
 def selected_keys(staging: "Staging") -> list[str]:

@@ -10,7 +10,7 @@ from airflow.sdk import task
 from realsyn_ops.operators.curation import DECODED_SIDE_PX
 from realsyn_ops.operators.duplicates import unit_matrix
 from realsyn_ops.operators.retrieval import RETRIEVE, SYNTHESIZE, kept_vectors
-from realsyn_ops.operators.run import Work, measured, open_staging, resolved_preset
+from realsyn_ops.operators.run import Work, measured, open_staging, resolved_preset, rewriter_key
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.settings import settings
 
@@ -61,7 +61,7 @@ def synthesize(work: Work) -> Work:
                 Merge(row["texts"][0], caption, tuple(of_image))
                 for row, caption, of_image in zip(asked, captions, tags, strict=True)
             ]
-            rewriter = load_rewriter(models.rewriter, **where)
+            rewriter = load_rewriter(models.rewriter, api_key=rewriter_key(), **where)
             texts, answers = _answers(staging, rewriter, merges, chosen.day)
             made = stage.synthesize(merges, texts, max_words=chosen.max_synthetic_words)
             images = kept_vectors(Corpus(staging.bucket), "curated_images", "image_embeddings", [])
