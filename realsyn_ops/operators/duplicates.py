@@ -55,7 +55,8 @@ def corpus_rows(staging: "Staging", stage: str, table: str, columns: list[str]) 
     rows = pa.concat_tables(parts).sort_by([("key", "ascending"), ("day", "ascending")]).combine_chunks()
     sums = rows.group_by("key").aggregate([("n_nodes", "sum")]).sort_by("key")
     keys = rows["key"].to_pylist()
-    rows = rows.take([i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key])
+    first = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
+    rows = rows.take(pa.array(first, pa.int64()))
     n_nodes = sums["n_nodes_sum"].cast(pa.int32())
     return CorpusRows(rows.set_column(rows.column_names.index("n_nodes"), "n_nodes", n_nodes).sort_by("key"))
 

@@ -191,7 +191,7 @@ def _unique_rows(staging: "Staging", name: str, columns: list[str]) -> "Iterator
         keys = table["key"].to_pylist()
         first = [i for i, key in enumerate(keys) if key not in seen]
         seen.update(keys)
-        table = table.take(first)
+        table = table.take(pa.array(first, pa.int64()))
         if "n_nodes" in columns:
             places = pa.array([n_nodes[keys[i]] for i in first], pa.int32())
             table = table.set_column(table.column_names.index("n_nodes"), "n_nodes", places)

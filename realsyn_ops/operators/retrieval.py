@@ -199,11 +199,13 @@ def made_by(chosen: PairPlan) -> str:
 
 def kept_vectors(corpus: "Corpus", groups: str, embeddings: str, columns: list[str]) -> "pa.Table":
     """Survivors of a table of groups, sorted by key, with their vectors and the named columns of the groups."""
+    import pyarrow as pa
+
     kept = corpus.read(groups, ["key", "day", *columns], where="reason IS NULL")
     vectors = corpus.read(embeddings, ["key", "day", "embedding"])
     position = {row: i for i, row in enumerate(zip(*(vectors[c].to_pylist() for c in ("key", "day")), strict=True))}
     wanted = [position[row] for row in zip(*(kept[c].to_pylist() for c in ("key", "day")), strict=True)]
-    return kept.append_column("embedding", vectors["embedding"].take(wanted))
+    return kept.append_column("embedding", vectors["embedding"].take(pa.array(wanted, pa.int64())))
 
 
 def published_pairs(corpus: "Corpus") -> dict[str, dict[str, Any]]:

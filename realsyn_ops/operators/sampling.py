@@ -237,13 +237,15 @@ def staged_files(staging: "Staging") -> list[dict[str, Any]]:
 
 def visual_vectors(staging: "Staging", pairs: "pa.Table") -> Any:
     """(n, d) unit rows that compare the pairs' images among themselves."""
+    import pyarrow as pa
+
     from realsyn_ops.io.corpus import Corpus
 
     table = Corpus(staging.bucket).read("image_embeddings", ["key", "day", "visual"])
     rows = zip(table["key"].to_pylist(), table["day"].to_pylist(), strict=True)
     position = {row: i for i, row in enumerate(rows)}
     wanted = [position[row] for row in zip(pairs["key"].to_pylist(), pairs["day"].to_pylist(), strict=True)]
-    return unit_matrix(table["visual"].take(wanted))
+    return unit_matrix(table["visual"].take(pa.array(wanted, pa.int64())))
 
 
 def image_urls(corpus: Any, keys: set[str]) -> dict[str, str]:
