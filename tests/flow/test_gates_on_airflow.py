@@ -24,7 +24,9 @@ pytestmark = pytest.mark.timeout(1500)
 
 
 def bmp_format(table: pa.Table) -> pa.Table:
-    return table.set_column(table.column_names.index("format"), "format", pa.array(["BMP"] * table.num_rows))
+    return table.set_column(
+        table.column_names.index("format"), "format", pa.array(["BMP"] * table.num_rows, pa.string())
+    )
 
 
 def long_vectors(table: pa.Table) -> pa.Table:
