@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a record was refused. A reason belongs to one step of the funnel (``REASON_STEP``)."""
+    """Why a record was refused. A reason belongs to one step of the funnel."""
 
     # documents and nodes (extract)
     UNREADABLE_DOCUMENT = "unreadable_document"
