@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from killed_writer import run_killed
 
-from realsyn_ops.errors import CommitConflictError, CorruptShardError, PermanentError
+from realsyn_ops.errors import CorruptShardError, PermanentError
 from realsyn_ops.io.codebook import Codebook, current_version, publish_codebook, read_codebook
 from realsyn_ops.io.storage import Bucket
 
@@ -55,7 +55,7 @@ def test_publishing_it_again_changes_nothing(bucket: Bucket) -> None:
 def test_a_second_codebook_does_not_come_into_force(bucket: Bucket) -> None:
     publish_codebook(bucket, CODEBOOK)
     late = replace(CODEBOOK, words={"dog": 1})
-    with pytest.raises(CommitConflictError, match=f"{CODEBOOK.version} was put in force while {late.version}"):
+    with pytest.raises(PermanentError, match=f"{CODEBOOK.version} was put in force while {late.version}"):
         publish_codebook(bucket, late)
     assert current_version(bucket) == CODEBOOK.version
     assert read_codebook(bucket, CODEBOOK.version).words == CODEBOOK.words

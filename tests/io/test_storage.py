@@ -50,7 +50,7 @@ def test_creating_a_bucket_that_is_there_keeps_it(bucket: Bucket) -> None:
 
 def test_of_many_threads_one_creates_the_object(bucket: Bucket) -> None:
     assert bucket.put_new("warm", b"") is True
-    for n in range(4):
+    for n in range(2):
         start = threading.Barrier(8)
 
         def create(writer: int, key: str = f"key-{n}", start: threading.Barrier = start) -> bool:
