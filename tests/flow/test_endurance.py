@@ -16,7 +16,8 @@ from tests.flow.harness import DOCUMENTS, demo_home, run_command
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
-LOADED_MODEL_BYTES = 900 * 2**20
+LOADED_MODEL_BYTES = 1_300 * 2**20
+TASK_TITLE = "airflow worker -- "
 
 
 def release_files(folder: Path) -> dict[str, str]:
@@ -51,7 +52,8 @@ def kill_a_task_with_a_model(stack: Stack, *, timeout_s: float) -> int:
     while time.monotonic() < deadline:
         for process in members(stack):
             try:
-                if process.memory_info().rss > LOADED_MODEL_BYTES and not process.children():
+                is_task = " ".join(process.cmdline()).startswith(TASK_TITLE) and not process.children()
+                if is_task and process.memory_info().rss > LOADED_MODEL_BYTES:
                     process.send_signal(signal.SIGKILL)
                     return process.pid
             except psutil.Error:

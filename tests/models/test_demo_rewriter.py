@@ -25,8 +25,8 @@ def rewriter(models_path: Path) -> Rewriter:
 def test_answers_come_in_order_and_again_the_same(rewriter: Rewriter) -> None:
     answers = rewriter.rewrite(MERGES)
     assert rewriter.rewrite(MERGES[::-1]) == answers[::-1]
+    assert [bool(answer) for answer in answers] == [True, False, True], "a doubtful caption is not asked"
     for answer, merge in zip(answers, MERGES, strict=True):
-        assert answer
         assert answer.count("\n") == 0
         assert grounding_reason(answer, merge, max_words=60) not in {Why.UNGROUNDED_NAME, Why.UNGROUNDED_NUMBER}
     assert rewriter.rewrite([]) == []
