@@ -92,6 +92,11 @@ class Stack:
         path = self.home / "bucket"
         return path.read_text() if path.exists() else "realsyn"
 
+    @property
+    def airflow_home(self) -> Path:
+        """Airflow's own folder: one a bucket, since an asset's name belongs to one address for good."""
+        return self.home / ("airflow" if self.bucket_name == "realsyn" else f"airflow-{self.bucket_name}")
+
     def use_bucket(self, name: str) -> None:
         """Work with another bucket from now on; Airflow is started anew if it runs with the old one."""
         if name != self.bucket_name:
@@ -145,7 +150,7 @@ class Stack:
             {"endpoint_url": self.s3_url, "region_name": "us-east-1"}
         )
         airflow = {
-            "HOME": self.home / "airflow",
+            "HOME": self.airflow_home,
             "CORE__DAGS_FOLDER": PROJECT / "dags",
             "CORE__PLUGINS_FOLDER": PROJECT / "plugins",
             "CORE__LOAD_EXAMPLES": False,
@@ -155,7 +160,7 @@ class Stack:
             "CORE__FERNET_KEY": e.fernet_key,
             "CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
             "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
-            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": self.home / "airflow" / "passwords.json",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": self.airflow_home / "passwords.json",
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
             "API__HOST": "127.0.0.1",
             "API__PORT": e.airflow_port,
@@ -234,7 +239,7 @@ class Stack:
 
     def _start_airflow(self) -> None:
         self._check_ports("airflow_port")
-        folder = self.home / "airflow"
+        folder = self.airflow_home
         folder.mkdir(parents=True, exist_ok=True)
         passwords = folder / "passwords.json"
         passwords.touch(mode=0o600)
