@@ -182,3 +182,13 @@ def test_a_taken_port_is_one_clear_line_and_starts_nothing(tmp_path: Path, name:
     assert "\n" not in str(raised.value)
     assert stack.status() == {"seaweedfs": "stopped", "airflow": "stopped"}
     assert not stack.seaweed.log_path.exists()
+
+
+def test_each_bucket_has_an_airflow_home_of_its_own(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    first = stack.airflow_home
+    stack.use_bucket("realsyn-other")
+    assert stack.airflow_home != first
+    assert stack.airflow_env()["AIRFLOW_HOME"] == str(stack.airflow_home)
+    stack.use_bucket("realsyn")
+    assert stack.airflow_home == first
