@@ -27,14 +27,28 @@ class Reason(StrEnum):
     IMAGE_FORMAT = "image_format"
     IMAGE_TOO_MANY_PIXELS = "image_too_many_pixels"
     IMAGE_BROKEN = "image_broken"
+    # images (fetch)
+    FETCH_ADDRESS = "fetch_address"
+    FETCH_ROBOTS = "fetch_robots"
+    FETCH_OPT_OUT = "fetch_opt_out"
+    FETCH_NOT_FOUND = "fetch_not_found"
+    FETCH_FAILED = "fetch_failed"
+    FETCH_REDIRECTS = "fetch_redirects"
+    FETCH_TRUNCATED = "fetch_truncated"
     # images (quality; paper section 3.1)
     IMAGE_TOO_SMALL = "image_too_small"
     IMAGE_ASPECT = "image_aspect"
+    IMAGE_POLICY = "image_policy"
     # sentences (quality; paper section 3.1)
     EMOJI = "emoji"
     URL = "url"
     TOO_FEW_WORDS = "too_few_words"
     TOO_MANY_WORDS = "too_many_words"
+    LANGUAGE = "language"
+    EMAIL = "email"
+    PHONE = "phone"
+    IP_ADDRESS = "ip_address"
+    BOILERPLATE = "boilerplate"
     LOW_COMPLEXITY = "low_complexity"
     NO_ACTION = "no_action"
     # sentences (semantic)
@@ -61,13 +75,21 @@ class TextNode:
 
 @dataclass(frozen=True, slots=True)
 class ImageNode:
-    """An image where it stands in the document. ``data`` is None when ``reason`` says why its bytes are not there."""
+    """An image where it stands in the document. ``data`` is None when ``reason`` says why its bytes are not there.
+
+    ``src`` is the best address the document names, ``others`` further ones of the same image (srcset, placeholders) in
+    order of preference. ``url`` is where it can be fetched from, when it can. ``alt`` and ``caption`` are what the
+    document says of the image: never part of its sentences.
+    """
 
     src: str
     alt: str = ""
     data: bytes | None = None
     reason: Reason | None = None
     detail: str = ""
+    caption: str = ""
+    url: str = ""
+    others: tuple[str, ...] = ()
 
 
 Node = TextNode | ImageNode

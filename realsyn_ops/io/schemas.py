@@ -35,7 +35,9 @@ IMAGE_NODES = pa.schema(
         ("document_key", pa.string()),
         ("node", pa.int32()),
         ("src", pa.string()),
+        ("url", pa.string()),
         ("alt", pa.string()),
+        ("caption", pa.string()),
     ]
 )
 SENTENCES = pa.schema([*_KEY, ("text", pa.string()), ("n_nodes", pa.int32())])

@@ -1,10 +1,11 @@
 """One S3 bucket as the project uses it: bytes by key, conditional creation, listing. Nothing here knows a data set."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -13,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from realsyn_ops.errors import PermanentError, TransientError
 
+_READ_AHEAD_BYTES = 2**22
 _TRANSIENT_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "502", "503", "504"}
 
 
@@ -95,6 +97,14 @@ class Bucket:
         except (BotoCoreError, OSError) as error:
             raise TransientError(f"{self.uri(key)}: {error}") from error
 
+    def get_range(self, key: str, start: int, stop: int, *, etag: str) -> bytes:
+        """Bytes `start` to `stop` of the object, if it still has that etag; PermanentError otherwise."""
+        response = self._call("get_object", Key=key, Range=f"bytes={start}-{stop - 1}", IfMatch=etag)
+        try:
+            return response["Body"].read()
+        except (BotoCoreError, OSError) as error:
+            raise TransientError(f"{self.uri(key)}: {error}") from error
+
     def find(self, key: str) -> bytes | None:
         """The object's bytes, None when there is none."""
         return self.get(key) if self.exists(key) else None
@@ -120,6 +130,16 @@ class Bucket:
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def open(self, key: str) -> BinaryIO:
+        """An object as a seekable file that is read by ranges: what a reader skips is not transferred.
+
+        Raises PermanentError when it is not there; reads raise as `get` does. An object that is replaced while it is
+        read raises PermanentError, since its halves would not fit.
+        """
+        head = self._call("head_object", Key=key)
+        raw = _RangeFile(self, key, int(head["ContentLength"]), head["ETag"])
+        return io.BufferedReader(raw, buffer_size=_READ_AHEAD_BYTES)  # type: ignore[return-value]
 
     def delete(self, key: str) -> None:
         self._call("delete_object", Key=key)
@@ -154,6 +174,42 @@ class Bucket:
             raise _translated(error, self.uri(arguments.get("Key", ""))) from error
         except BotoCoreError as error:
             raise TransientError(f"{self.uri(arguments.get('Key', ''))}: {error}") from error
+
+
+class _RangeFile(io.RawIOBase):
+    """The bytes of one version of an object, each read one ranged request."""
+
+    def __init__(self, bucket: Bucket, key: str, n_bytes: int, etag: str) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._n_bytes = n_bytes
+        self._etag = etag
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._n_bytes}[whence]
+        if start + offset < 0:
+            raise OSError(f"seek to {start + offset}")
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        stop = min(self._position + len(buffer), self._n_bytes)
+        if stop <= self._position:
+            return 0
+        data = self._bucket.get_range(self._key, self._position, stop, etag=self._etag)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
 
 
 def _code(error: ClientError) -> str:

@@ -66,11 +66,11 @@ def embed(work: Work) -> Work:
     import numpy as np
     import pyarrow as pa
 
+    from realsyn_ops.image_codec import decode_image
     from realsyn_ops.io import schemas
     from realsyn_ops.models.load import load_encoder
     from realsyn_ops.records import Reason
     from realsyn_ops.stages.embed import perceptual_hash
-    from realsyn_ops.stages.extract import decode_image
     from realsyn_ops.stages.filter import image_reason
 
     staging = open_staging(work)

@@ -232,8 +232,8 @@ def _first_places(
 
 
 def _thumbnails(corpus: "Corpus", images: list[tuple[str, str]]) -> dict[str, str]:
+    from realsyn_ops.image_codec import decode_image
     from realsyn_ops.stages.export import reencode
-    from realsyn_ops.stages.extract import decode_image
 
     found = {}
     for day in sorted({day for _, day in images}):

@@ -120,13 +120,13 @@ def export(work: Work) -> Work:
     """Write a shard of the release: parquet in the RealSyn schema and a WebDataset tar."""
     import pyarrow as pa
 
+    from realsyn_ops.image_codec import decode_image
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.schemas import RELEASE
     from realsyn_ops.io.shards import parquet_bytes
     from realsyn_ops.io.webdataset import Sample, write_tar
     from realsyn_ops.operators.synthesis import image_bytes
     from realsyn_ops.stages import export as stage
-    from realsyn_ops.stages.extract import decode_image
 
     staging = open_staging(work)
     if staging.is_done(EXPORT, work["shard"]):

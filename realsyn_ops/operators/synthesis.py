@@ -28,12 +28,12 @@ def synthesize(work: Work) -> Work:
     import numpy as np
     import pyarrow as pa
 
+    from realsyn_ops.image_codec import decode_image
     from realsyn_ops.io import schemas
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.kinds import Merge
     from realsyn_ops.models.load import load_captioner, load_encoder, load_rewriter, load_tagger
     from realsyn_ops.stages import synthesize as stage
-    from realsyn_ops.stages.extract import decode_image
 
     staging = open_staging(work)
     if staging.is_done(SYNTHESIZE, work["shard"]):

@@ -169,3 +169,32 @@ def test_a_server_that_does_not_answer_is_transient_for_every_call(tmp_path: Pat
 )
 def test_lance_is_given_the_same_endpoint_and_keys(bucket: Bucket, expected: dict[str, str]) -> None:
     assert bucket.lance_options == expected
+
+
+def test_an_object_opened_as_a_file_reads_and_seeks_like_one(bucket: Bucket) -> None:
+    data = bytes(range(256)) * 40_000
+    bucket.put("raw/ranges", data)
+    with bucket.open("raw/ranges") as file:
+        assert file.read(10) == data[:10]
+        assert file.seek(-7, 2) == len(data) - 7
+        assert file.read() == data[-7:]
+        assert file.read(1) == b""
+        file.seek(5_000_000)
+        assert file.read(3) == data[5_000_000:5_000_003]
+        file.seek(0)
+        assert file.read() == data
+
+
+def test_an_object_replaced_while_it_is_read_is_an_error(bucket: Bucket) -> None:
+    bucket.put("raw/replaced", b"a" * 10_000_000)
+    with bucket.open("raw/replaced") as file:
+        file.read(1)
+        bucket.put("raw/replaced", b"b" * 10_000_000)
+        file.seek(8_000_000)
+        with pytest.raises(PermanentError, match="raw/replaced"):
+            file.read(1)
+
+
+def test_opening_what_is_not_there_names_it(bucket: Bucket) -> None:
+    with pytest.raises(PermanentError, match="raw/nothing"):
+        bucket.open("raw/nothing")

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from realsyn_ops.image_codec import ImageInfo, decode_image, read_image
 from realsyn_ops.io import schemas
 from realsyn_ops.records import (
     Document,
@@ -18,7 +19,7 @@ from realsyn_ops.records import (
     image_key,
     sentence_key,
 )
-from realsyn_ops.stages.extract import ImageInfo, decode_image, extract, read_image, split_sentences
+from realsyn_ops.stages.extract import extract, split_sentences
 
 DAY = "2026-01-01"
 

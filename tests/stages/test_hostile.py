@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from realsyn_ops.errors import BadDocumentError
+from realsyn_ops.image_codec import ImageInfo, read_image
 from realsyn_ops.io.documents import Limits, list_shards, read_documents
 from realsyn_ops.io.html import read_html
 from realsyn_ops.records import Document, Reason, Reject, fold_space
-from realsyn_ops.stages.extract import Extraction, ImageInfo, extract, read_image, split_sentences
+from realsyn_ops.stages.extract import Extraction, extract, split_sentences
 
 LIMITS = Limits(max_nodes=5_000, max_document_bytes=2_000_000, max_image_bytes=500_000)
 GOOD = "<p>A good page has a sentence.</p>"
