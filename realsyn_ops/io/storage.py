@@ -139,7 +139,7 @@ class Bucket:
         """
         head = self._call("head_object", Key=key)
         raw = _RangeFile(self, key, int(head["ContentLength"]), head["ETag"])
-        return io.BufferedReader(raw, buffer_size=_READ_AHEAD_BYTES)  # type: ignore[return-value]
+        return io.BufferedReader(raw, buffer_size=_READ_AHEAD_BYTES)
 
     def delete(self, key: str) -> None:
         self._call("delete_object", Key=key)
