@@ -87,8 +87,14 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestPlan(Plan):
+    """``refetch``: which image URLs whose answers are known are asked for again. ``opt_out``: digest of the lists."""
+
     day: str
     max_shard_documents: int = 200
+    max_shard_bytes: int = 256 * 2**20
+    fetch_images: bool = False
+    refetch: str = "failed"
+    opt_out: str = ""
     max_nodes: int = 5_000
     max_document_bytes: int = 64 * 2**20
     max_image_bytes: int = 32 * 2**20
@@ -96,8 +102,10 @@ class IngestPlan(Plan):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_shard_documents", "max_nodes", "max_document_bytes", "max_image_bytes", "max_image_pixels"):
+        for name in ("max_shard_documents", "max_shard_bytes", "max_nodes", "max_document_bytes", "max_image_bytes",
+                     "max_image_pixels"):  # fmt: skip
             self.require(name, getattr(self, name) >= 1, "at least 1")
+        self.require("refetch", self.refetch in {"nothing", "failed", "all"}, "nothing, failed or all")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -152,6 +152,11 @@ def sentence_key(text: str) -> str:
     return "s" + hashlib.sha256(fold_space(text).encode()).hexdigest()[:32]
 
 
+def url_key(url: str) -> str:
+    """Key of a URL that was asked for: from its text."""
+    return "u" + hashlib.sha256(url.encode()).hexdigest()[:32]
+
+
 def hash_order(key: str, seed: int) -> bytes:
     """A seeded draw that depends on the key alone: sort by it and take the first n."""
     return hashlib.blake2b(key.encode(), digest_size=16, salt=seed.to_bytes(16, "little")).digest()

@@ -40,6 +40,22 @@ IMAGE_NODES = pa.schema(
         ("caption", pa.string()),
     ]
 )
+FETCHES = pa.schema(
+    [
+        *_KEY,
+        ("url", pa.string()),
+        ("final_url", pa.string()),
+        ("host", pa.string()),
+        ("status", pa.int32()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("etag", pa.string()),
+        ("last_modified", pa.string()),
+        ("n_bytes", pa.int64()),
+        ("n_tries", pa.int32()),
+        ("image_key", pa.string()),
+    ]
+)
 SENTENCES = pa.schema([*_KEY, ("text", pa.string()), ("n_nodes", pa.int32())])
 SENTENCE_NODES = pa.schema([*_KEY, ("document_key", pa.string()), ("node", pa.int32()), ("position", pa.int32())])
 REJECTS = pa.schema(

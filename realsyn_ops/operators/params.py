@@ -32,6 +32,18 @@ INGEST = _form(
         "max_shard_documents": {
             **_COUNT, "title": "Documents a shard", "description": "Documents that one extract task reads.",
         },
+        "max_shard_bytes": {
+            **_COUNT, "title": "Bytes a shard", "description": "Raw bytes that one extract task reads, about.",
+        },
+        "fetch_images": {
+            "type": "boolean", "title": "Fetch images",
+            "description": "Fetch images that documents only name by URL. Otherwise they are rejects (image_remote).",
+        },
+        "refetch": {
+            "type": "string", "enum": ["nothing", "failed", "all"], "title": "Fetch again",
+            "description": "Of the URLs whose answer is known: ask for nothing again, for what failed, or ask all "
+            "servers whether their images have changed.",
+        },
         "max_nodes": {
             **_COUNT, "title": "Nodes a document", "description": "A document with more nodes is a reject.",
         },
