@@ -5,7 +5,6 @@ on any machine.
 """
 
 import hashlib
-import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
@@ -139,12 +138,9 @@ def image_key(data: bytes) -> str:
     return "i" + hashlib.sha256(data).hexdigest()[:32]
 
 
-_SPACE = re.compile(r"\s+")
-
-
 def fold_space(text: str) -> str:
     """NFC text with every run of white space folded to one blank; the form in which text is stored and hashed."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
+    return " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
 
 
 def sentence_key(text: str) -> str:

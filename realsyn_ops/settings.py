@@ -29,6 +29,13 @@ class Settings(BaseSettings):
     schedule: str = Field("0 2 * * *", description="Cron of ingest_documents; each run takes the day before.")
     release_schedule: str = Field("0 6 * * *", description="Cron of release_dataset.")
     start_date: str = Field("2026-01-01", description="No scheduled run before this date (YYYY-MM-DD).")
+    user_agent: str = Field(
+        "RealSynOps/0.1 (+https://arxiv.org/abs/2502.12513)",
+        description="What the fetcher calls itself; give an address where you can be reached.",
+    )
+    fetch_allowed: str = Field(
+        "", description="Private networks or HOST:PORTs that may be fetched from all the same, blanks between."
+    )
     encoder: str = Field("", description="Replaces the preset's encoder: see docs/operations.md.")
     captioner: str = Field("", description="Replaces the preset's captioner.")
     tagger: str = Field("", description="Replaces the preset's tagger.")

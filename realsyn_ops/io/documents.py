@@ -88,8 +88,8 @@ class _Reader:
     def pages(self, bundle: Bundle) -> Iterator[Document | Reject]:
         for name in _pages(bundle)[self._shard.start : self._shard.stop]:
             try:
-                title, nodes = read_html(bundle.read(name, self._limits.max_document_bytes))
-                yield self._document(name, "", title, nodes, self._images(bundle, name))
+                page = read_html(bundle.read(name, self._limits.max_document_bytes), max_nodes=self._limits.max_nodes)
+                yield self._document(name, "", page.title, iter(page.nodes), self._images(bundle, name))
             except BadDocumentError as error:
                 yield self.reject(name, error)
 

@@ -1,17 +1,20 @@
 """An HTML page read into its title and nodes in reading order. Knows nothing of bundles or files: bytes in, nodes out.
 
-What surrounds the content (navigation, headers, forms, scripts) is dropped by tag, ARIA role or customary class name,
-never by site. An image's bytes are not read here: its node has neither data nor reason yet.
+lexbor parses the page as a browser does and writes it out again, well-formed; one regular expression cuts that into
+tags and texts, and one loop reads them. What surrounds the content is told by `page_parts`, never by site. An image's
+bytes are not read here: its node has neither data nor reason yet.
 """
 
-import codecs
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser
 
 from realsyn_ops.errors import BadDocumentError
-from realsyn_ops.records import ImageNode, Node, TextNode, fold_space
+from realsyn_ops.io.charsets import clean_text, decode_html
+from realsyn_ops.io.page_images import PageImage
+from realsyn_ops.io.page_parts import BY_TAG, INLINE, Part, part_of
+from realsyn_ops.records import Node, TextNode
 
 # A parser walks its open elements at every tag: cost is tags times depth, and unclosed formatting elements are copied
 # into every block that follows. Pages of people stay far below (depth 60, a million tags at depth 20).
@@ -20,132 +23,240 @@ MAX_WORK = 50_000_000
 MAX_COPIES = 1_500_000
 MAX_ATTRIBUTES = 2_000
 
-_DROPPED = frozenset(
-    re.findall(
-        r"\w+",
-        "head script style noscript template nav header footer form aside svg math iframe object embed video audio "
-        "canvas select textarea button pre datalist dialog rp rt",
-    )
+# A tag of well-formed HTML (slash, name, attributes), or what holds no text for readers. It never fails at a "<" that
+# opens something, so that it is linear on any input.
+_TOKEN = re.compile(
+    r"<!--.*?(?:-->|\Z)|<!doctype[^>]*>"
+    r"|<(script|style|xmp|iframe|noembed|noframes|plaintext)\b.*?(?:</\1>|\Z)"
+    r'|<(/?)([a-z][^\s/>]*)([^">]*+(?:"[^"]*+"[^">]*+)*+)(?:>|"[^>]*+(?:>|\Z)|\Z)',
+    re.DOTALL,
 )
-_INLINE = frozenset(
-    re.findall(
-        r"\w+",
-        "a abbr acronym b bdi bdo big br cite code data del dfn em font i img ins kbd label mark nobr output picture q "
-        "ruby s samp small source span strike strong sub sup time tt u var wbr",
-    )
-)
-_BOILERPLATE = (
-    "[hidden], [aria-hidden=true], [role=navigation], [role=banner], [role=contentinfo], [role=search], [role=menu], "
-    '[role=toolbar], [style*="display:none"], [style*="display: none"], .nav, .navbar, .navigation, .navheader, '
-    ".navfooter, .breadcrumb, .breadcrumbs, .navpath, .toc, .sidebar, .footer, .noprint, .printfooter, .catlinks, "
-    ".editsection, .mw-editsection, .mw-jump-link, .skip-link, .cookie-banner"
-)
+_VOID = frozenset(re.findall(r"\w+", "area base br col embed hr img input link meta param source track wbr"))
+_WITHIN_TEXT = frozenset(re.findall(r"\w+", "button select input label rp rt meta link"))
+_BREAK = "\x1e"
+_BREAKS = re.compile("\x1e(?:\\s*\x1e)+")
+_ENTITY = (("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", "\xa0"), ("&quot;", '"'), ("&amp;", "&"))
+
+_MAIN_SHARE = 0.5
+"""When what a page marks as its main part holds this share of the text, the rest is left out."""
+_MENU_RUN = 4
+_MENU_WORDS = 12
+_SENTENCE_END = re.compile(r"[.!?…。！？:;]['\"”’)\]]*$")
+
 _TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 _LONG_TAG = re.compile(rb"<[a-zA-Z][^<>]{8000,}")
 _FLAT = frozenset(
     b"area base br col embed hr img input link meta source track wbr p li dt dd td th tr tbody thead tfoot option "
     b"colgroup caption html head body".split()
 )
-_FORMATTING = frozenset(b"a b big code em font i nobr s small strike strong tt u".split())
-_CHARSET = re.compile(
-    rb"""<(?:meta\b[^>]{0,200}?charset|\?xml\b[^>]{0,100}?encoding)\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE
-)
-_TEXT_CODEC = re.compile(r"cp\d+|iso8859-\d+|koi8-[rut]|gb\w+|big5\w*|shift_jis\w*|euc_\w+|mac-\w+|tis-620")
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_CONTROLS = bytes(range(9)) + bytes(range(14, 27)) + bytes(range(28, 32))
-_NOISE = re.compile("[\x00-\x08\x0e-\x1b\x7f\xad\u200b\u2060\ufeff\ud800-\udfff]")
-_BREAKS = re.compile("\x1e(?:\\s*\x1e)+")
+_FORMATTING = frozenset(re.findall(rb"\w+", b"a b big code em font i nobr s small strike strong tt u"))
+_FORMATTING_TAG = re.compile(rb"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s>]", re.IGNORECASE)
 
 
-def clean_text(text: str) -> str:
-    """Folded text without what no reader sees: control characters, soft hyphens, zero-width blanks, lone surrogates."""
-    return fold_space(_NOISE.sub("", text))
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page says: `base` is the href that its relative addresses resolve against, empty for its own address."""
+
+    title: str
+    base: str
+    nodes: list[Node]
 
 
-def decode_html(data: bytes) -> str:
-    """Text of a page: its BOM's charset, the one it declares, UTF-8, or Windows' Latin 1 where UTF-8 mostly fails."""
-    for bom, name in _BOMS:
-        if data.startswith(bom):
-            return data[len(bom) :].decode(name, "replace")
-    head = data[:4096]
-    if len(head) - len(head.translate(None, _CONTROLS)) > len(head) // 20:
-        raise BadDocumentError("binary data, not HTML")
-    declared = _CHARSET.search(head)
-    if declared and (codec := _text_codec(declared[1].decode("ascii", "replace"))):
-        return data.decode(codec, "replace")
-    text = data.decode("utf-8", "replace")
-    n_foreign = len(text) - len(text.encode("ascii", "ignore"))
-    return data.decode("cp1252", "replace") if text.count("\ufffd") * 2 > n_foreign else text
+def read_html(data: bytes, *, charset: str = "", max_nodes: int = 1_000_000) -> Page:
+    """Title and nodes of a page; at most about `max_nodes` nodes are read. `charset` is what its HTTP header said.
 
-
-def read_html(data: bytes) -> tuple[str, Iterator[Node]]:
-    """(title, nodes) of a page; the nodes are read as they are taken. Raises BadDocumentError for what is no page."""
-    text = decode_html(data).encode("utf-8", "replace")
-    _check_nesting(text)
-    tree = LexborHTMLParser(text, scripting=True)
-    title = tree.css_first("head > title")
-    return clean_text(title.text() if title else ""), _nodes(tree)
-
-
-def _nodes(tree: LexborHTMLParser) -> Iterator[Node]:
-    """One pass over the tree in reading order; a block's text ends where any block begins or ends.
-
-    An image inside a running text stands after it, so that an icon does not break a sentence.
+    Raises BadDocumentError for what is no page, or nested beyond reason.
     """
-    hidden = {node.mem_id for node in tree.css(_BOILERPLATE)}
-    stack: list[tuple[int, bool, bool]] = []  # (element, is_block, is_dropped) of the open elements
-    words: list[str] = []
-    images: list[ImageNode] = []
-    if tree.root is None:
-        return
-    for node in tree.root.traverse(include_text=True):
-        parent = node.parent.mem_id if node.parent is not None else 0
-        while stack and stack[-1][0] != parent:
-            _, is_block, is_dropped = stack.pop()
-            if is_block and not is_dropped and (words or images):
-                yield from _flush(words, images)
-        is_dropped = bool(stack) and stack[-1][2]
-        tag = node.tag or ""
-        if tag == "-text":
-            if not is_dropped:
-                words.append(node.text_content or "")
+    text = decode_html(data, charset).encode("utf-8", "replace")
+    _check_nesting(text)
+    tree = LexborHTMLParser(text)
+    title = tree.css_first("head > title") if tree.head is not None else None
+    base = tree.css_first("base[href]") if b"<base" in text[:65_536].lower() else None
+    body = tree.body
+    return Page(
+        clean_text(title.text() if title is not None else ""),
+        (base.attributes.get("href") or "").strip() if base is not None else "",
+        _Reader(max_nodes).read(body.html or "") if body is not None else [],
+    )
+
+
+@dataclass(slots=True)
+class _Block:
+    """A text or an image on its way to a node."""
+
+    text: str
+    image: PageImage | None
+    is_main: bool
+    is_link: bool = False
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads the written-out body once. `depth` counts open elements; a part is open until its depth is left."""
+
+    max_nodes: int
+    blocks: list[_Block] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    images: list[PageImage] = field(default_factory=list)
+    link_chars: int = 0
+    is_main: bool = False
+
+    def read(self, html: str) -> list[Node]:
+        depth = 0
+        dropped = main = caption = figure = link = noscript = 0  # the depth at which each was opened; 0: it is not
+        figure_start = 0
+        sources: list[str] = []
+        words, images, flush = self.words, self.images, self.flush
+        pieces = iter(_TOKEN.split(html))
+        for text, _, slash, name, attributes in zip(pieces, pieces, pieces, pieces, pieces, strict=False):
+            if text and not dropped and not noscript and (words or not text.isspace()):
+                words.append(text)
+                if link:
+                    self.link_chars += len(text)
+            if name is None:
+                continue
+            if slash:
+                if depth == dropped:
+                    dropped = 0
+                elif not dropped:
+                    if depth == link:
+                        link = 0
+                    elif depth == noscript:
+                        noscript = 0
+                    elif depth == caption:
+                        self.close_caption(figure_start if figure else len(self.blocks) - 1)
+                        caption = 0
+                    elif (words or images) and name not in INLINE:
+                        flush()
+                    if depth == figure:
+                        figure = 0
+                    elif depth == main:
+                        main, self.is_main = 0, False
+                depth -= 1
+                continue
+            if name not in _VOID:
+                depth += 1
+            if dropped:
+                continue
+            part = part_of(name, attributes) if attributes else BY_TAG.get(name, Part.BLOCK)
+            if part is Part.INLINE:
+                if name == "a":
+                    link = link or depth
+                elif name == "img":
+                    self.add_image(PageImage.of(attributes, sources), is_fallback=noscript > 0)
+                    sources = []
+                elif name == "br":
+                    words.append(_BREAK)
+                elif name == "source":
+                    sources.append(attributes)
+                elif name == "noscript":
+                    noscript = noscript or depth
+                elif name == "picture":
+                    sources = []
+                continue
+            if (words or images) and name not in _WITHIN_TEXT:
+                flush()
+            if name == "amp-img":
+                self.add_image(PageImage.of(attributes, []), is_fallback=False)
+                continue
+            if part is Part.DROPPED or (part is Part.BOILERPLATE and not main):
+                if name not in _VOID:
+                    dropped = depth
+            elif part is Part.MAIN and not main:
+                main, self.is_main = depth, True
+            elif part is Part.CAPTION and not caption:
+                caption = depth
+            elif part is Part.FIGURE and not figure:
+                figure, figure_start = depth, len(self.blocks)
+            if len(self.blocks) > self.max_nodes:
+                break
+        self.flush()
+        return self.nodes()
+
+    def flush(self) -> None:
+        """The text of a block and the images in it; two line breaks end a paragraph, one is a blank.
+
+        An image inside a running text stands after it, so that an icon does not break a sentence.
+        """
+        if self.words:
+            text = "".join(self.words)
+            self.words.clear()
+            if text and not text.isspace():
+                is_link = self.link_chars > 0.8 * len(text.strip())
+                for paragraph in _BREAKS.split(text) if _BREAK in text else (text,):
+                    if folded := clean_text(_unescaped(paragraph)):
+                        self.blocks.append(_Block(folded, None, self.is_main, is_link))
+            self.link_chars = 0
+        if self.images:
+            self.blocks += [_Block("", image, self.is_main) for image in self.images]
+            self.images.clear()
+
+    def add_image(self, image: PageImage | None, *, is_fallback: bool) -> None:
+        """A <noscript>'s image is no new one: it tells the address of the placeholder before it."""
+        if image is None:
+            return
+        if not is_fallback:
+            self.images.append(image)
+            return
+        before = self.images[-1] if self.images else self.blocks[-1].image if self.blocks else None
+        if before is not None and (before.is_placeholder or before.shares_address(image)):
+            before.learn(image)
+
+    def close_caption(self, start: int) -> None:
+        """Gives the open caption's text to the images since block `start`; where there is none it stays a text."""
+        text = clean_text(_unescaped("".join(self.words)).replace(_BREAK, " "))
+        images = [b.image for b in self.blocks[max(0, start) :] if b.image is not None] + self.images
+        if images and text:
+            self.words.clear()
+            self.link_chars = 0
+            for image in images:
+                image.caption = image.caption or text
+        self.flush()
+
+    def nodes(self) -> list[Node]:
+        """The blocks as nodes: the main part alone where it holds most of the text, and no runs of mere links."""
+        n_main = sum(len(b.text) for b in self.blocks if b.is_main)
+        has_main = n_main > _MAIN_SHARE * sum(len(b.text) for b in self.blocks) > 0
+        kept = [b for b in self.blocks if b.is_main] if has_main else self.blocks
+        menus = _menus(kept)
+        nodes: list[Node] = []
+        for block, is_menu in zip(kept, menus, strict=True):
+            if block.image is not None:
+                nodes.append(block.image.node())
+            elif not is_menu:
+                nodes.append(TextNode(block.text))
+        return nodes
+
+
+def _menus(blocks: list[_Block]) -> list[bool]:
+    """Which blocks belong to a run of at least `_MENU_RUN` short texts that are links and end no sentence.
+
+    Images do not break such a run and are never part of it: a gallery loses its link texts, not its images.
+    """
+    is_menu = [False] * len(blocks)
+    run: list[int] = []
+    for place, block in enumerate(blocks):
+        if block.image is not None:
             continue
-        if not node.is_element_node:
+        if block.is_link and block.text.count(" ") < _MENU_WORDS and not _SENTENCE_END.search(block.text):
+            run.append(place)
             continue
-        mem_id = node.mem_id
-        is_block = tag not in _INLINE
-        if not is_dropped:
-            is_dropped = tag in _DROPPED or mem_id in hidden
-            if is_block:
-                if words or images:
-                    yield from _flush(words, images)
-            elif tag == "br":
-                words.append("\x1e")
-            elif tag == "img" and not is_dropped:
-                images.append(_image(node))
-        stack.append((mem_id, is_block, is_dropped))
-    yield from _flush(words, images)
+        if len(run) >= _MENU_RUN:
+            for member in run:
+                is_menu[member] = True
+        run = []
+    if len(run) >= _MENU_RUN:
+        for member in run:
+            is_menu[member] = True
+    return is_menu
 
 
-def _flush(words: list[str], images: list[ImageNode]) -> Iterator[Node]:
-    """The text of a block and the images in it; two line breaks end a paragraph, one is a blank."""
-    text = "".join(words)
-    words.clear()
-    if text and not text.isspace():
-        for part in _BREAKS.split(text):
-            if folded := clean_text(part):
-                yield TextNode(folded)
-    yield from images
-    images.clear()
-
-
-def _image(node: LexborNode) -> ImageNode:
-    """Its src, or data-src where src is only the placeholder of a lazily loaded image."""
-    attributes = node.attributes
-    src = (attributes.get("src") or "").strip()
-    if not src or src.startswith("data:"):
-        src = (attributes.get("data-src") or "").strip() or src
-    return ImageNode(src, clean_text(attributes.get("alt") or ""))
+def _unescaped(text: str) -> str:
+    """Text as it was before it was written out as HTML: only these few entities are ever written."""
+    if "&" in text:
+        for entity, character in _ENTITY:
+            text = text.replace(entity, character)
+    return text
 
 
 def _check_nesting(data: bytes) -> None:
@@ -153,8 +264,12 @@ def _check_nesting(data: bytes) -> None:
     for match in _LONG_TAG.finditer(data):
         if (n_attributes := len(match[0].split())) > MAX_ATTRIBUTES:
             raise BadDocumentError(f"a tag of {n_attributes} attributes")
-    if data.count(b"<") < 1_000:
+    n_tags = data.count(b"<")
+    if n_tags <= 1_000:
         return
+    n_formatting = len(_FORMATTING_TAG.findall(data))
+    if n_tags <= MAX_DEPTH and n_tags * n_tags <= MAX_WORK and n_tags * n_formatting <= MAX_COPIES:
+        return  # not even all of them inside each other would be too much
     n_tags = depth = deepest = formatting = most_formatting = 0
     for match in _TAG.finditer(data):
         n_tags += 1
@@ -169,14 +284,3 @@ def _check_nesting(data: bytes) -> None:
             most_formatting = max(most_formatting, formatting)
     if deepest > MAX_DEPTH or n_tags * deepest > MAX_WORK or n_tags * most_formatting > MAX_COPIES:
         raise BadDocumentError(f"{n_tags} tags nested {deepest} deep")
-
-
-def _text_codec(name: str) -> str | None:
-    """Python's codec for a declared charset, as browsers read it; None for what is unknown or no text."""
-    try:
-        codec = codecs.lookup(name).name
-    except (LookupError, ValueError):
-        return None
-    if codec in {"ascii", "iso8859-1"}:
-        return "cp1252"
-    return codec if _TEXT_CODEC.fullmatch(codec) else None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from realsyn_ops.errors import BadDocumentError
-from realsyn_ops.io.html import clean_text
+from realsyn_ops.io.charsets import clean_text
 from realsyn_ops.records import ImageNode, Node, TextNode
 
 COLUMNS = ("texts", "images", "metadata", "general_metadata", "url", "title")

@@ -4,7 +4,6 @@ import json
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,20 +12,18 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
+from realsyn_ops.operators.extracted import STAGE, day_rows
 from realsyn_ops.operators.publishing import event_extra, publish_days, run_gate
 from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging
 from realsyn_ops.plans import IngestPlan, check_day, code_digest
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
-    from realsyn_ops.io.corpus import Rows
     from realsyn_ops.io.shards import Staging
 
 log = logging.getLogger(__name__)
 
-STAGE = "extract"
 DATA_SETS = ("documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects")
 
 
@@ -108,7 +105,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     staging = open_staging(work)
     with measured(staging, "publish"):
         day = staging.partition
-        tables = {name: (getattr(schemas, name.upper()), {day: _rows(staging, name)}) for name in DATA_SETS}
+        tables = {name: (getattr(schemas, name.upper()), {day: day_rows(staging, name)}) for name in DATA_SETS}
         changed = publish_days(staging, tables)
     for asset in (assets.IMAGES, assets.SENTENCES):
         outlet_events[asset].extra = event_extra(staging, changed, 0)
@@ -125,79 +122,6 @@ def _counts(seen: dict[str, int], rejects: list[dict[str, Any]]) -> dict[str, in
     }
 
 
-def _rows(staging: "Staging", name: str) -> "Rows":
-    """A day's rows of a staged data set, as if one shard had held all: a document that a later shard repeats is a
-    reject there, with its nodes; an image or sentence that several shards hold is one row."""
-    if name in {"images", "sentences"}:
-        return lambda columns: _unique_rows(staging, name, columns)
-    return lambda columns: _first_rows(staging, name, columns)
-
-
-def _first_rows(staging: "Staging", name: str, columns: list[str]) -> "Iterator[pa.Table]":
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    repeats = _repeated_documents(staging)
-    own = "key" if name == "documents" else "document_key"
-    for shard in staging.shards(STAGE):
-        repeated = repeats[shard]
-        if not repeated:
-            yield staging.read_shard(STAGE, shard, name, columns=columns)
-            continue
-        table = staging.read_shard(STAGE, shard, name)
-        table = table.filter(pc.invert(pc.is_in(table[own], pa.array(sorted(repeated)))))
-        if name == "rejects":
-            table = pa.concat_tables([table, _repeat_rejects(staging, shard, repeated)]).sort_by("key")
-        yield table.select(columns)
-
-
-def _repeated_documents(staging: "Staging") -> dict[str, set[str]]:
-    """Per shard the documents that an earlier shard holds already."""
-    seen: set[str] = set()
-    repeats = {}
-    for shard in staging.shards(STAGE):
-        keys = set(staging.read_shard(STAGE, shard, "documents", columns=["key"])["key"].to_pylist())
-        repeats[shard] = keys & seen
-        seen |= keys
-    return repeats
-
-
-def _repeat_rejects(staging: "Staging", shard: str, repeated: set[str]) -> "pa.Table":
-    import pyarrow as pa
-
-    from realsyn_ops.io import schemas
-    from realsyn_ops.records import Reason
-
-    documents = staging.read_shard(STAGE, shard, "documents").to_pylist()
-    rows = [
-        {name: row[name] for name in ("day", "source", "file", "record")}
-        | {"key": f"r{digest([row['file'], row['record'], row['key']])}", "document_key": row["key"], "node": -1}
-        | {"stage": STAGE, "reason": Reason.IDENTICAL, "detail": "same document as one of an earlier shard"}
-        for row in documents
-        if row["key"] in repeated
-    ]
-    return pa.Table.from_pylist(rows, schema=schemas.REJECTS)
-
-
-def _unique_rows(staging: "Staging", name: str, columns: list[str]) -> "Iterator[pa.Table]":
-    """Each key once, in the first shard that holds it, with the number of its places in all shards."""
-    import pyarrow as pa
-
-    n_nodes: Counter[str] = Counter()
-    for table in _first_rows(staging, f"{name[:-1]}_nodes", ["key"]):
-        n_nodes.update(table["key"].to_pylist())
-    seen: set[str] = set()
-    for table in staging.read(STAGE, name, columns=list(dict.fromkeys(["key", *columns]))):
-        keys = table["key"].to_pylist()
-        first = [i for i, key in enumerate(keys) if key not in seen]
-        seen.update(keys)
-        table = table.take(pa.array(first, pa.int64()))
-        if "n_nodes" in columns:
-            places = pa.array([n_nodes[keys[i]] for i in first], pa.int32())
-            table = table.set_column(table.column_names.index("n_nodes"), "n_nodes", places)
-        yield table.select(columns)
-
-
 def _frames(staging: "Staging") -> "dict[str, pd.DataFrame]":
     import pandas as pd
     import pyarrow as pa
@@ -209,7 +133,7 @@ def _frames(staging: "Staging") -> "dict[str, pd.DataFrame]":
         "image_nodes": ["key", "document_key", "node"],
         "sentence_nodes": ["key", "document_key", "node", "position"],
     }
-    frames = {name: pa.concat_tables(_rows(staging, name)(columns)).to_pandas() for name, columns in light.items()}
+    frames = {name: pa.concat_tables(day_rows(staging, name)(columns)).to_pandas() for name, columns in light.items()}
     for name in ("images", "sentences"):
         nodes = frames[f"{name[:-1]}_nodes"]
         nodes["is_known_document"] = nodes["document_key"].isin(frames["documents"]["key"])

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from realsyn_ops.io.bundles import RefusedImageError, resolve_src
+from realsyn_ops.io.charsets import decode_html
 from realsyn_ops.io.documents import Limits, Shard, list_shards, read_documents
-from realsyn_ops.io.html import decode_html, read_html
+from realsyn_ops.io.html import read_html
 from realsyn_ops.records import Document, ImageNode, Reason, Reject, TextNode
 
 LIMITS = Limits(max_nodes=100, max_document_bytes=1_000_000, max_image_bytes=10_000)
@@ -33,7 +34,7 @@ def read_all(path: Path, *, max_documents: int = 200, limits: Limits = LIMITS) -
 
 def nodes_of(page: str) -> list[str]:
     """Nodes as short strings: text, or an image's [src|alt]."""
-    nodes = read_html(page.encode())[1]
+    nodes = read_html(page.encode()).nodes
     return [node.text if isinstance(node, TextNode) else f"[{node.src}|{node.alt}]" for node in nodes]
 
 
@@ -48,8 +49,11 @@ def nodes_of(page: str) -> list[str]:
         ("<p>a</p><img src=x.png alt=' the  x '><p>b</p>", ["a", "[x.png|the x]", "b"]),
         ("<p>Click <img src=i.png> to start.</p>", ["Click to start.", "[i.png|]"]),
         ("<img src='data:image/gif;base64,AA' data-src=real.jpg>", ["[real.jpg|]"]),
-        ("<nav>n</nav><header>h</header><p>a</p><footer>f</footer><aside>s</aside><form>o</form>", ["a"]),
-        ("<script>x</script><style>y</style><noscript>z</noscript><pre>code</pre><p>a", ["a"]),
+        (
+            "<nav>n</nav><header>h</header><p>a</p><footer>f</footer><aside>s</aside><form><label>o</label><p>b</form>",
+            ["a", "b"],
+        ),
+        ("<p>a<script>x</script><style>y</style><noscript>z</noscript><pre>code</pre>", ["a"]),
         ("<div class='x navheader'>n<p>m</p><img src=up.png></div><p>a</p><div role=navigation>b</div>", ["a"]),
         ("<p hidden>h</p><p style='color:red;display: none'>i</p><p>a</p>", ["a"]),
         ("<p>a</p><div class=toc><ul><li>b</ul></div><p>c", ["a", "c"]),
@@ -64,7 +68,7 @@ def test_a_page_is_read_block_by_block_in_reading_order(page: str, nodes: list[s
 
 
 def test_the_title_is_the_heads_and_not_a_drawings() -> None:
-    title, _ = read_html(b"<head><title> A  &amp; B </title></head><svg><title>no</title></svg>")
+    title = read_html(b"<head><title> A  &amp; B </title></head><svg><title>no</title></svg>").title
     assert title == "A & B"
 
 

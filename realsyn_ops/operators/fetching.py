@@ -1,0 +1,252 @@
+"""Fetching in `ingest_documents`: what the documents of a shard name by URL, asked for once and staged part by part.
+
+A part is staged as soon as it is full, so a killed task goes on behind its last one. What servers answered on earlier
+runs is in the table `fetches`, the bytes of images in `images`: the plan's `refetch` says what of it is asked again.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.sdk import task
+
+from realsyn_ops.operators.raw import shard_documents
+from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_staging
+from realsyn_ops.plans import IngestPlan
+from realsyn_ops.records import Document, ImageNode, Reason, Reject, image_key, url_key
+from realsyn_ops.settings import settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from realsyn_ops.io.fetch import Fetched, FetchPolicy
+    from realsyn_ops.io.shards import Staging
+    from realsyn_ops.io.storage import Bucket
+
+log = logging.getLogger(__name__)
+
+STAGE = "fetch"
+PART_URLS = 1_000
+PART_BYTES = 64 * 2**20
+OPT_OUT = ("opt-out/domains.txt", "opt-out/keys.txt")
+"""Lists in the bucket, one domain or image key a line: nothing of them is fetched."""
+
+
+@task
+def fetch(work: Work) -> Work:
+    """Fetch the images that a shard's documents name by URL, where the plan says so."""
+    staging = open_staging(work)
+    chosen = IngestPlan.from_json(staging.plan_json())
+    if not chosen.fetch_images or staging.is_done(f"{STAGE}-end", work["shard"]):
+        return work
+    with measured(staging, STAGE, work["shard"]):
+        urls = list(dict.fromkeys(node.url for node in _remote_nodes(staging, work, chosen)))
+        n_done = max((int(part.rpartition("-")[2]) for part in _parts_of(staging, work["shard"])), default=0)
+        answers = _answers(staging, chosen, urls[n_done:])
+        for part in _full_parts(answers):
+            start, n_done = n_done, n_done + len(part)
+            _write_part(staging, f"{work['shard']}-{start:09d}-{n_done:09d}", part, chosen.day)
+            log.info("shard %s: %d of %d URLs answered", work["shard"], n_done, len(urls))
+        staging.write(f"{STAGE}-end", work["shard"], {}, {})
+    return work
+
+
+def opt_out_digest(bucket: "Bucket") -> str:
+    """Digest of the opt-out lists: a plan made before one was changed is another plan. Empty when there are none."""
+    lists = [bucket.find(key) for key in OPT_OUT]
+    return digest([(found or b"").decode("utf-8", "replace") for found in lists]) if any(lists) else ""
+
+
+def with_fetched(documents: Iterable[Document | Reject], staging: "Staging", shard: str) -> Iterator[Document | Reject]:
+    """The documents with the bytes, or the reason, of every image that was fetched for their shard."""
+    parts = _parts_of(staging, shard)
+    if not parts:
+        yield from documents
+        return
+    answers = _StagedAnswers(staging, parts)
+    for document in documents:
+        if isinstance(document, Document):
+            nodes = tuple(answers.fill(node) if _is_remote(node) else node for node in document.nodes)  # type: ignore[arg-type]
+            document = replace(document, nodes=nodes)
+        yield document
+
+
+def fetch_rows(staging: "Staging", columns: list[str]) -> "Iterator[pa.Table]":
+    """The day's rows of `fetches`: each URL once, by the first shard that asked for it, in order of key."""
+    import pyarrow as pa
+
+    from realsyn_ops.io import schemas
+
+    seen: set[str] = set()
+    tables = [schemas.FETCHES.empty_table()]
+    for table in staging.read(STAGE, "fetches"):
+        keys = table["key"].to_pylist()
+        first = [i for i, key in enumerate(keys) if key not in seen and not seen.add(key)]  # type: ignore[func-returns-value]
+        tables.append(table.take(pa.array(first, pa.int64())))
+    yield pa.concat_tables(tables).sort_by("key").select(columns)
+
+
+class _StagedAnswers:
+    """The staged answers of one shard. URLs were asked in the order of the documents: few parts are held."""
+
+    def __init__(self, staging: "Staging", parts: list[str]) -> None:
+        self._staging = staging
+        self._places = {
+            url: (part, row)
+            for part in parts
+            for row, url in enumerate(staging.read_shard(STAGE, part, "fetches", columns=["url"])["url"].to_pylist())
+        }
+        self._held: dict[str, list[dict[str, Any]]] = {}
+
+    def fill(self, node: ImageNode) -> ImageNode:
+        if node.url not in self._places:
+            return node
+        part, row = self._places[node.url]
+        answer = self._part(part)[row]
+        reason = Reason(answer["reason"]) if answer["reason"] else None
+        return replace(node, data=answer["data"], reason=reason, detail=answer["detail"] or "")
+
+    def _part(self, part: str) -> list[dict[str, Any]]:
+        if part not in self._held:
+            if len(self._held) > 1:
+                del self._held[next(iter(self._held))]
+            answers = self._staging.read_shard(STAGE, part, "fetches", columns=["reason", "detail"])
+            data = self._staging.read_shard(STAGE, part, "bytes", columns=["data"])
+            self._held[part] = answers.append_column("data", data["data"]).to_pylist()
+        return self._held[part]
+
+
+def _parts_of(staging: "Staging", shard: str) -> list[str]:
+    """The staged parts of a shard, named `SHARD-START-STOP` by the places of their URLs."""
+    return [name for name in staging.shards(STAGE) if name.startswith(f"{shard}-")]
+
+
+def _is_remote(node: object) -> bool:
+    return isinstance(node, ImageNode) and node.reason is Reason.IMAGE_REMOTE and bool(node.url)
+
+
+def _remote_nodes(staging: "Staging", work: Work, chosen: IngestPlan) -> Iterator[ImageNode]:
+    for document in shard_documents(staging, work["shard"], chosen):
+        if isinstance(document, Document):
+            yield from (node for node in document.nodes if _is_remote(node))  # type: ignore[misc]
+
+
+def _answers(staging: "Staging", chosen: IngestPlan, urls: list[str]) -> "Iterator[Fetched]":
+    """The answer to each URL, in order: what is known already and not to be asked again, or what its server says."""
+    from realsyn_ops.io.fetch import FetchLimits, Known, fetch_images
+
+    limits = FetchLimits(max_bytes=chosen.max_image_bytes)
+    policy = _policy(staging.bucket)
+    for start in range(0, len(urls), PART_URLS):
+        some = urls[start : start + PART_URLS]
+        before = _known(staging, some)
+        final = {url for url, (row, data) in before.items() if _is_final(row, data, chosen.refetch)}
+        known = {
+            url: Known(etag=row["etag"] or "", last_modified=row["last_modified"] or "")
+            for url, (row, data) in before.items()
+            if data is not None and (row["etag"] or row["last_modified"])
+        }
+        asked = [url for url in some if url not in final]
+        fetched = iter(fetch_images(asked, limits=limits, policy=policy, known=known))
+        for url in some:
+            answer = None if url in final else next(fetched)
+            yield _as_before(url, *before[url]) if answer is None or answer.is_unchanged else answer
+
+
+def _known(staging: "Staging", urls: list[str]) -> dict[str, tuple[dict[str, Any], bytes | None]]:
+    """What is known of URLs from earlier runs: their row of `fetches`, and the image's bytes where it was kept."""
+    from realsyn_ops.io import schemas
+    from realsyn_ops.io.corpus import Corpus
+
+    corpus = Corpus(staging.bucket)
+    if not corpus.exists("fetches"):
+        return {}
+    rows = corpus.read("fetches", schemas.FETCHES.names, where=_among(url_key(url) for url in urls)).to_pylist()
+    newest = {row["url"]: row for row in sorted(rows, key=lambda row: row["day"])}
+    wanted = {row["image_key"] for row in newest.values() if row["image_key"]}
+    data: dict[str, bytes] = {}
+    if wanted and corpus.exists("images"):
+        images = corpus.read("images", ["key", "data"], where=_among(wanted))
+        data = dict(zip(images["key"].to_pylist(), images["data"].to_pylist(), strict=True))
+    return {url: (row, data.get(row["image_key"])) for url, row in newest.items()}
+
+
+def _among(keys: Iterable[str]) -> str:
+    return "key IN ({})".format(", ".join(f"'{key}'" for key in sorted(keys)))
+
+
+def _is_final(row: Mapping[str, Any], data: bytes | None, refetch: str) -> bool:
+    if refetch == "all":
+        return False
+    return data is not None or (refetch == "nothing" and row["reason"] is not None)
+
+
+def _as_before(url: str, row: Mapping[str, Any], data: bytes | None) -> "Fetched":
+    from realsyn_ops.io.fetch import Fetched
+
+    return Fetched(
+        url=url,
+        final_url=row["final_url"],
+        data=data,
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        detail=row["detail"],
+        status=row["status"],
+        etag=row["etag"],
+        last_modified=row["last_modified"],
+        n_tries=row["n_tries"],
+    )
+
+
+def _full_parts(answers: "Iterable[Fetched]") -> "Iterator[list[Fetched]]":
+    """Runs of answers that are full by number or by bytes, and the last one."""
+    part: list[Fetched] = []
+    n_bytes = 0
+    for answer in answers:
+        part.append(answer)
+        n_bytes += len(answer.data or b"")
+        if len(part) >= PART_URLS or n_bytes >= PART_BYTES:
+            yield part
+            part, n_bytes = [], 0
+    if part:
+        yield part
+
+
+def _write_part(staging: "Staging", name: str, answers: "list[Fetched]", day: str) -> None:
+    import pyarrow as pa
+
+    from realsyn_ops.io import schemas
+
+    rows = [
+        {
+            **{field: getattr(answer, field) for field in ("url", "final_url", "status", "detail", "etag",
+                                                           "last_modified", "n_tries")},
+            "key": url_key(answer.url),
+            "day": day,
+            "host": urlsplit(answer.url).hostname or "",
+            "reason": str(answer.reason) if answer.reason else None,
+            "n_bytes": len(answer.data or b""),
+            "image_key": image_key(answer.data) if answer.data is not None else None,
+        }
+        for answer in answers
+    ]  # fmt: skip
+    tables = {
+        "fetches": pa.Table.from_pylist(rows, schema=schemas.FETCHES),
+        "bytes": pa.table({"data": pa.array([answer.data for answer in answers], pa.large_binary())}),
+    }
+    rejected = Counter(row["reason"] for row in rows if row["reason"])
+    staging.write(STAGE, name, tables, by_reason("urls", len(rows), len(rows) - sum(rejected.values()), rejected))
+
+
+def _policy(bucket: "Bucket") -> "FetchPolicy":
+    from realsyn_ops.io.fetch import FetchPolicy
+
+    domains, keys = ((bucket.find(key) or b"").decode("utf-8", "replace").split() for key in OPT_OUT)
+    return FetchPolicy(
+        user_agent=settings().user_agent,
+        allowed=tuple(settings().fetch_allowed.split()),
+        opt_out_domains=tuple(domains),
+        opt_out_keys=tuple(keys),
+    )
