@@ -1,10 +1,13 @@
 """### ingest_documents: a day's raw documents become images and sentences
 
 **Runs** every night for the day before, or by hand: give the day in the field *Partition key* (`YYYY-MM-DD`). It reads
-`raw/DAY/SOURCE/...` (zip bundles of HTML, OBELICS-style parquet or jsonl) and replaces that day in the corpus tables
-`documents`, `images`, `image_nodes`, `sentences`, `sentence_nodes` and `rejects`. A day without raw objects is skipped.
+`raw/DAY/SOURCE/...` (HTML pages loose or in zip and tar, WARC, OBELICS parquet or jsonl, MMC4 jsonl, tars of samples),
+fetches images that are only addresses where *Fetch images* says so, and replaces that day in the corpus tables
+`documents`, `images`, `image_nodes`, `sentences`, `sentence_nodes`, `rejects` and `fetches`. A day without raw objects
+is skipped.
 
-**Red task.** *plan*: the key is no day, or lies ahead; trigger again with a right one. *extract*: the log names the raw
+**Red task.** *plan*: the key is no day, or lies ahead; trigger again with a right one. *fetch*: clear it; what was
+answered is not asked for again. *extract*: the log names the raw
 object; upload it again and clear the task. *audit*: the log names the broken expectation and the Data Docs page;
 nothing was published; mend the raw input and clear the run.
 
@@ -16,6 +19,7 @@ import datetime as dt
 from airflow.sdk import CronPartitionTimetable, dag
 
 from realsyn_ops.operators.extraction import audit, extract, plan, publish
+from realsyn_ops.operators.fetching import fetch
 from realsyn_ops.operators.params import INGEST
 from realsyn_ops.operators.run import DEFAULT_ARGS
 from realsyn_ops.settings import settings
@@ -32,8 +36,8 @@ from realsyn_ops.settings import settings
     tags=["realsyn"],
 )
 def ingest_documents() -> None:
-    shards = plan()
-    publish(audit(extract.expand(work=shards)))
+    fetched = fetch.expand(work=plan())
+    publish(audit(extract.expand(work=fetched)))
 
 
 ingest_documents()

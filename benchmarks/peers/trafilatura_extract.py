@@ -18,5 +18,5 @@ for page in pages:
     trafilatura.extract(page)
 seconds = time.process_time() - started
 texts = {path.name: trafilatura.extract(path.read_bytes()) or "" for path in judged}
-peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
 print(json.dumps({"seconds": seconds, "peak_rss_bytes": peak, "version": trafilatura.__version__, "texts": texts}))

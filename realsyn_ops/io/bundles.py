@@ -1,77 +1,82 @@
-"""A zip of pages and their images, read in place: nothing is written to disk, no member is trusted about its size.
+"""Bundles: pages and their images in a zip, a tar or a folder, read in place. No member is trusted about its size.
 
-Also where an image's `src` leads: inside the bundle, out of it, to the network (never followed), or into the page.
+Nothing is written to disk and no path of a bundle is ever opened as a path of this machine.
 """
 
-import base64
-import binascii
+import io
 import posixpath
-import re
+import struct
+import tarfile
 import zipfile
 import zlib
-from typing import BinaryIO
-from urllib.parse import unquote, unquote_to_bytes
+from collections.abc import Callable, Mapping
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from realsyn_ops.errors import BadDocumentError
-from realsyn_ops.records import ImageNode, Reason
 
-MAX_SRC = 2_048
-
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, OverflowError)
+BUNDLE_ERRORS = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, OSError, EOFError, ValueError, RuntimeError, OverflowError,
+    struct.error,
+)  # fmt: skip
+MAX_MEMBERS = 500_000
+_MAX_DIRECTORY_BYTES = 128 * 2**20
+_MAX_TAR_HEADER_BYTES = 2**20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED = 0x1
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
-_REMOTE = re.compile(r"(?:https?|ftp):|//", re.I)
-_SPACES = re.compile(r"[\t\n\r]")
+_UNIX_LINK = 0o120000
 
 
 class TooLargeError(BadDocumentError):
     """A member, image or line holds more bytes than its limit."""
 
 
-class RefusedImageError(Exception):
-    """An image's bytes are not to be had; its node says why."""
+@runtime_checkable
+class Bundle(Protocol):
+    """Files by their path in a bundle; `names` in order, `sizes` as declared."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
-class Bundle:
-    """The members of an open zip by their path. Raises BadDocumentError for a file that is no zip."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except ZIP_ERRORS as error:
-            raise BadDocumentError(f"not a readable zip: {error}") from error
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
-        self._members = {posixpath.normpath(info.filename.replace("\\", "/")): info for info in infos}
-        self.names = sorted(name for name in self._members if not name.startswith("__MACOSX/"))
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._members
-
-    def read(self, name: str, max_bytes: int) -> bytes:
-        """A member's bytes, its checksum verified. Reads at most one byte past the limit, whatever the header says.
-
-        Raises TooLargeError past the limit, BadDocumentError for an encrypted or damaged member.
-        """
-        info = self._members[name]
-        if info.file_size > max_bytes:
-            raise TooLargeError(f"{info.file_size} bytes, limit {max_bytes}")
-        try:
-            with self.open(name) as member:
-                data = member.read(max_bytes + 1)
-        except ZIP_ERRORS as error:
-            raise BadDocumentError(f"damaged: {error}") from error
-        if len(data) > max_bytes:
-            raise TooLargeError(f"more than {max_bytes} bytes, {info.file_size} declared")
-        return data
+    names: list[str]
+    sizes: dict[str, int]
 
     def open(self, name: str) -> BinaryIO:
-        """A member as a stream; reading it may raise one of ZIP_ERRORS."""
+        """A member as a stream; reading it may raise one of BUNDLE_ERRORS."""
+        ...
+
+
+def read_member(bundle: Bundle, name: str, max_bytes: int) -> bytes:
+    """A member's bytes. Reads at most one byte past the limit, whatever its size is said to be.
+
+    Raises TooLargeError past the limit, BadDocumentError for an encrypted or damaged member.
+    """
+    if bundle.sizes[name] > max_bytes:
+        raise TooLargeError(f"{bundle.sizes[name]} bytes, limit {max_bytes}")
+    try:
+        with bundle.open(name) as member:
+            data = member.read(max_bytes + 1)
+    except BUNDLE_ERRORS as error:
+        raise BadDocumentError(f"damaged: {error}") from error
+    if len(data) > max_bytes:
+        raise TooLargeError(f"more than {max_bytes} bytes, {bundle.sizes[name]} declared")
+    return data
+
+
+class ZipBundle:
+    """Raises BadDocumentError for a file that is no zip, or whose directory is beyond reason. Links are left out."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        _check_directory(file)
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except BUNDLE_ERRORS as error:
+            raise BadDocumentError(f"not a readable zip: {error}") from error
+        self._members = {
+            _plain_name(info.filename): info
+            for info in self._zip.infolist()
+            if not info.is_dir() and (info.external_attr >> 16) & 0o170000 != _UNIX_LINK
+        }
+        self.names = _listed(self._members)
+        self.sizes = {name: info.file_size for name, info in self._members.items()}
+
+    def open(self, name: str) -> BinaryIO:
         info = self._members[name]
         if info.flag_bits & _ENCRYPTED:
             raise BadDocumentError("encrypted")
@@ -79,96 +84,78 @@ class Bundle:
             raise BadDocumentError(f"compression method {info.compress_type}; stored and deflated are read")
         try:
             return self._zip.open(info)  # type: ignore[return-value]
-        except ZIP_ERRORS as error:
+        except BUNDLE_ERRORS as error:
             raise BadDocumentError(f"damaged: {error}") from error
 
 
-class ImageReader:
-    """Gives the image nodes of one document their bytes or the reason why not.
+class TarBundle:
+    """Regular files of a tar; links and devices are left out. A truncated tar gives the members before its end."""
 
-    `name` is the document's path in the bundle. The bytes of all images of a document share one budget, each counted
-    once, so that no document holds more than `max_total_bytes`.
-    """
-
-    def __init__(self, bundle: Bundle | None, name: str, *, max_image_bytes: int, max_total_bytes: int) -> None:
-        self._bundle = bundle
-        self._name = name
-        self._max_bytes = max_image_bytes
-        self._left = max_total_bytes
-        self._read: dict[str, bytes] = {}
-
-    def read(self, node: ImageNode) -> ImageNode:
-        """The node with `data`, or with `reason` and `detail`. A node that brings its own bytes is only measured."""
-        src = node.src
+    def __init__(self, file: BinaryIO) -> None:
+        self._members: dict[str, tarfile.TarInfo] = {}
         try:
-            data = node.data if node.data is not None else self._find(src)
-            if node.data is not None or src.startswith("data:"):
-                self._charge(len(data))
-            return ImageNode(short_src(src), node.alt, data)
-        except RefusedImageError as error:
-            return ImageNode(short_src(src), node.alt, None, error.reason, error.detail)
+            self._tar = tarfile.TarFile.taropen("", "r", fileobj=file, tarinfo=_CheckedTarInfo, ignore_zeros=False)  # noqa: SIM115
+            while (info := self._tar.next()) is not None:
+                self._tar.members.clear()  # type: ignore[attr-defined] # else it keeps every header it has seen
+                if info.isreg():
+                    self._members[_plain_name(info.name)] = info
+                if len(self._members) > MAX_MEMBERS:
+                    raise BadDocumentError(f"more than {MAX_MEMBERS} members")
+        except BUNDLE_ERRORS as error:
+            if not self._members:
+                raise BadDocumentError(f"not a readable tar: {error}") from error
+        self.names = _listed(self._members)
+        self.sizes = {name: info.size for name, info in self._members.items()}
 
-    def _find(self, src: str) -> bytes:
-        if src.startswith("data:"):
-            return _decode_data_uri(src, self._max_bytes)
-        name = resolve_src(src, self._name)
-        if name in self._read:
-            return self._read[name]
-        if self._bundle is None or name not in self._bundle:
-            raise RefusedImageError(Reason.IMAGE_MISSING, f"{name[:MAX_SRC]} is not in the bundle")
-        try:
-            data = self._bundle.read(name, self._max_bytes)
-        except TooLargeError as error:
-            raise RefusedImageError(Reason.IMAGE_TOO_LARGE, str(error)) from error
-        except BadDocumentError as error:
-            raise RefusedImageError(Reason.IMAGE_BROKEN, str(error)) from error
-        self._charge(len(data))
-        self._read[name] = data
-        return data
-
-    def _charge(self, n_bytes: int) -> None:
-        if n_bytes > self._max_bytes:
-            raise RefusedImageError(Reason.IMAGE_TOO_LARGE, f"{n_bytes} bytes, limit {self._max_bytes}")
-        if n_bytes > self._left:
-            raise RefusedImageError(Reason.IMAGE_TOO_LARGE, f"{n_bytes} bytes, {self._left} left to this document")
-        self._left -= n_bytes
+    def open(self, name: str) -> BinaryIO:
+        found = self._tar.extractfile(self._members[name])
+        if found is None:
+            raise BadDocumentError("no regular file")
+        return io.BufferedReader(found)  # type: ignore[type-var]
 
 
-def resolve_src(src: str, name: str) -> str:
-    """The member that `src` names on the page `name`; `/x` starts at the bundle's root.
+class FolderBundle:
+    """Loose objects as one bundle: for each name its size and how it is opened."""
 
-    Raises RefusedImageError when it leads elsewhere.
-    """
-    src = _SPACES.sub("", src.strip())
-    if _REMOTE.match(src):
-        raise RefusedImageError(Reason.IMAGE_REMOTE, src[:MAX_SRC])
-    if _SCHEME.match(src):
-        raise RefusedImageError(Reason.IMAGE_OUTSIDE_BUNDLE, src[:MAX_SRC])
-    path = unquote(src.partition("#")[0].partition("?")[0]).replace("\\", "/")
-    if not path.strip("/ "):
-        raise RefusedImageError(Reason.IMAGE_MISSING, "empty src")
-    if path.startswith("//") or _SCHEME.match(path):
-        raise RefusedImageError(Reason.IMAGE_OUTSIDE_BUNDLE, src[:MAX_SRC])
-    folder = "" if path.startswith("/") else posixpath.dirname(name)
-    found = posixpath.normpath(posixpath.join(folder, path.lstrip("/")))
-    if found == ".." or found.startswith(("../", "/")):
-        raise RefusedImageError(Reason.IMAGE_OUTSIDE_BUNDLE, src[:MAX_SRC])
-    return found
+    def __init__(self, members: Mapping[str, tuple[int, Callable[[], BinaryIO]]]) -> None:
+        self._openers = {_plain_name(name): opener for name, (_, opener) in members.items()}
+        self.names = _listed(self._openers)
+        self.sizes = {_plain_name(name): size for name, (size, _) in members.items()}
+
+    def open(self, name: str) -> BinaryIO:
+        return self._openers[name]()
 
 
-def short_src(src: str) -> str:
-    """An src as it is stored: a data URI without its data, and never longer than MAX_SRC."""
-    return src.partition(",")[0][:100] if src.startswith("data:") else src[:MAX_SRC]
+class _CheckedTarInfo(tarfile.TarInfo):
+    """Refuses extended headers that would be read into memory whole."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if not self.isreg() and self.type not in {tarfile.DIRTYPE} and self.size > _MAX_TAR_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return super()._proc_member(tar)  # type: ignore[misc]
 
 
-def _decode_data_uri(src: str, max_bytes: int) -> bytes:
-    header, _, payload = src.partition(",")
-    if len(payload) > max_bytes * 4:
-        raise RefusedImageError(Reason.IMAGE_TOO_LARGE, f"{len(payload)} characters, limit {max_bytes} bytes")
-    data = unquote_to_bytes(payload)
-    if not header.rstrip().endswith(";base64"):
-        return data
-    try:
-        return base64.b64decode(data + b"=" * (-len(data) % 4))
-    except (binascii.Error, ValueError) as error:
-        raise RefusedImageError(Reason.IMAGE_BROKEN, f"data URI: {error}") from error
+def _plain_name(name: str) -> str:
+    return posixpath.normpath(name.replace("\\", "/").replace("\0", "")).lstrip("/")
+
+
+def _listed(members: Mapping[str, object]) -> list[str]:
+    """Names in order, without what leads out of the bundle and what archivers add."""
+    return sorted(n for n in members if n != ".." and not n.startswith(("../", "__MACOSX/")) and n not in {"", "."})
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Refuses a zip whose central directory would fill the memory: it is read whole."""
+    end = file.seek(0, io.SEEK_END)
+    file.seek(max(0, end - 66_000))
+    tail = file.read()
+    place = tail.rfind(b"PK\x05\x06")
+    if place < 0 or len(tail) < place + 22:
+        raise BadDocumentError("not a readable zip: no end of its directory")
+    n_members, n_bytes = struct.unpack_from("<HI", tail, place + 10)
+    wide = tail.rfind(b"PK\x06\x06")
+    if wide >= 0 and len(tail) >= wide + 56:
+        n_members, n_bytes = struct.unpack_from("<QQ", tail, wide + 32)
+    if n_members > MAX_MEMBERS or (n_bytes > _MAX_DIRECTORY_BYTES and n_bytes != 0xFFFFFFFF):
+        raise BadDocumentError(f"a zip of {n_members} members, its directory {n_bytes} bytes")
+    file.seek(0)

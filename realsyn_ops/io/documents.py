@@ -1,42 +1,26 @@
 """Raw objects into documents: how an object splits into shards, and a shard's documents in order.
 
-An object is a zip (pages with their images, or tables beside their images) or a table alone (.parquet, .jsonl). What
-cannot be read is a reject with its reason, never an exception: only a file that is not there raises.
+What an object is, its first bytes say (`formats`). What cannot be read is a reject with its reason, never an exception.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import BinaryIO
 
 from realsyn_ops.errors import BadDocumentError
-from realsyn_ops.io.bundles import Bundle, ImageReader, TooLargeError
+from realsyn_ops.io import raw_shards
+from realsyn_ops.io.bundles import Bundle, TooLargeError, read_member
+from realsyn_ops.io.formats import unpacked
 from realsyn_ops.io.html import read_html
-from realsyn_ops.io.interleaved import read_record
-from realsyn_ops.io.record_tables import TABLES, Table
+from realsyn_ops.io.image_sources import Archived, ImageReader
+from realsyn_ops.io.interleaved import parse_line, read_record
+from realsyn_ops.io.raw_shards import Listing, Shard
+from realsyn_ops.io.record_tables import Table
+from realsyn_ops.io.warc import ArchivedImages, read_pages
 from realsyn_ops.records import Document, ImageNode, Node, Reason, Reject
 
-_PAGES = (".html", ".htm")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shard:
-    """A run of documents of one raw object. It depends on the object's content alone; `asdict` of it is JSON.
-
-    kind html: the pages `start` to `stop` of the bundle in order of path. kind parquet: rows of row group `group`. kind
-    jsonl: lines, the first at byte `offset`. `member` is the table's path in a bundle. kind unreadable: no documents,
-    one reject with `detail`.
-    """
-
-    file: str
-    kind: str
-    member: str = ""
-    group: int = 0
-    start: int = 0
-    stop: int = 0
-    offset: int = 0
-    detail: str = ""
+__all__ = ["Limits", "Listing", "Shard", "list_shards", "read_documents"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,33 +32,44 @@ class Limits:
     max_image_bytes: int
 
 
-def list_shards(path: Path, name: str, *, max_documents: int) -> list[Shard]:
-    """The shards of the raw object at `path`, at least one: what is unreadable gets a shard that says so."""
-    with path.open("rb") as file:
-        try:
-            if name.lower().endswith(".zip"):
-                return _bundle_shards(Bundle(file), name, max_documents)
-            if kind := _table_kind(name):
-                return _table_shards(TABLES[kind](file), Shard(file=name, kind=kind), max_documents)
-            raise BadDocumentError("not a .zip, .parquet or .jsonl")
-        except BadDocumentError as error:
-            return [Shard(file=name, kind="unreadable", detail=str(error))]
+def list_shards(raw: BinaryIO | Bundle, name: str, *, max_documents: int, max_bytes: int) -> Listing:
+    """The shards of a raw object, at least one: what is unreadable gets a shard that says so.
+
+    `raw` is a seekable file, or loose objects as one bundle. A shard holds at most `max_documents` documents and, one
+    large document aside, about `max_bytes` of them.
+    """
+    try:
+        return raw_shards.list_shards(raw, name, max_documents, max_bytes)
+    except BadDocumentError as error:
+        return Listing([Shard(file=name, kind="unreadable", detail=str(error))])
 
 
-def read_documents(path: Path, shard: Shard, *, source: str, limits: Limits) -> Iterator[Document | Reject]:
-    """A shard's documents in order, each whole or as one reject. Images of a document carry bytes or a reason."""
-    with path.open("rb") as file:
-        reader = _Reader(shard, source, limits)
-        try:
-            if shard.kind == "unreadable":
-                raise BadDocumentError(shard.detail)
-            if shard.kind == "html":
-                yield from reader.pages(Bundle(file))
+def read_documents(
+    raw: BinaryIO | Bundle, shard: Shard, *, source: str, limits: Limits, images: bytes = b""
+) -> Iterator[Document | Reject]:
+    """A shard's documents in order, each whole or as one reject. Images of a document carry bytes or a reason.
+
+    `images` is what listing the same object gave as its index.
+    """
+    reader = _Reader(shard, source, limits)
+    try:
+        if shard.kind == "unreadable":
+            raise BadDocumentError(shard.detail)
+        if isinstance(raw, Bundle):
+            yield from reader.members(raw)
+            return
+        with unpacked(raw) as (kind, file):
+            if kind == "warc":
+                yield from reader.captures(file, ArchivedImages(file, images))
+            elif kind == "html":
+                yield from reader.page(file)
+            elif shard.kind in {"parquet", "jsonl"}:
+                bundle = raw_shards.open_bundle(kind, file) if shard.member else None
+                yield from reader.rows(raw_shards.open_table(file, bundle, shard), bundle)
             else:
-                bundle = Bundle(file) if shard.member else None
-                yield from reader.rows(_open_table(file, bundle, shard), bundle)
-        except BadDocumentError as error:
-            yield reader.reject(shard.member, error)
+                yield from reader.members(raw_shards.open_bundle(kind, file))
+    except BadDocumentError as error:
+        yield reader.reject(shard.member, error)
 
 
 class _Reader:
@@ -85,13 +80,42 @@ class _Reader:
         self._source = source
         self._limits = limits
 
-    def pages(self, bundle: Bundle) -> Iterator[Document | Reject]:
-        for name in _pages(bundle)[self._shard.start : self._shard.stop]:
+    def members(self, bundle: Bundle) -> Iterator[Document | Reject]:
+        """Pages of a bundle, or its samples: records with their images beside them."""
+        shard = self._shard
+        images = raw_shards.sample_images(bundle) if shard.kind == "samples" else {}
+        for name in raw_shards.members_of(bundle, shard.kind)[shard.start : shard.stop]:
             try:
-                page = read_html(bundle.read(name, self._limits.max_document_bytes), max_nodes=self._limits.max_nodes)
-                yield self._document(name, "", page.title, iter(page.nodes), self._images(bundle, name))
+                data = read_member(bundle, name, self._limits.max_document_bytes)
+                if shard.kind == "samples":
+                    url, title, nodes = read_record(parse_line(data))
+                    nodes = raw_shards.with_sample_names(nodes, bundle, name, raw_shards.sample_of(images, name))
+                    yield self._document(name, url, title, nodes, self._images(bundle, name, url=url))
+                else:
+                    yield self._page(name, "", data, bundle)
             except BadDocumentError as error:
                 yield self.reject(name, error)
+
+    def page(self, file: BinaryIO) -> Iterator[Document | Reject]:
+        """An HTML page that is an object of its own."""
+        try:
+            data = file.read(self._limits.max_document_bytes + 1)
+            if len(data) > self._limits.max_document_bytes:
+                raise TooLargeError(f"more than {self._limits.max_document_bytes} bytes")
+            yield self._page("", "", data, None)
+        except BadDocumentError as error:
+            yield self.reject("", error)
+
+    def captures(self, file: BinaryIO, archived: Archived) -> Iterator[Document | Reject]:
+        shard = self._shard
+        for capture in read_pages(file, shard.offset, shard.stop - shard.start, self._limits.max_document_bytes):
+            record = f"@{capture.offset}"
+            try:
+                if isinstance(capture.data, TooLargeError):
+                    raise capture.data
+                yield self._page(record, capture.url, capture.data, None, charset=capture.charset, archived=archived)
+            except BadDocumentError as error:
+                yield self.reject(record, error)
 
     def rows(self, table: Table, bundle: Bundle | None) -> Iterator[Document | Reject]:
         shard = self._shard
@@ -102,13 +126,27 @@ class _Reader:
                 if isinstance(row, BadDocumentError):
                     raise row
                 url, title, nodes = read_record(row)
-                yield self._document(record, url, title, nodes, self._images(bundle, shard.member))
+                yield self._document(record, url, title, nodes, self._images(bundle, shard.member, url=url))
             except BadDocumentError as error:
                 yield self.reject(record, error)
 
     def reject(self, record: str, error: BadDocumentError) -> Reject:
         is_large = isinstance(error, TooLargeError)
         return self._refuse(record, Reason.DOCUMENT_TOO_LARGE if is_large else Reason.UNREADABLE_DOCUMENT, str(error))
+
+    def _page(
+        self,
+        record: str,
+        url: str,
+        data: bytes,
+        bundle: Bundle | None,
+        *,
+        charset: str = "",
+        archived: Archived | None = None,
+    ) -> Document | Reject:
+        page = read_html(data, charset=charset, max_nodes=self._limits.max_nodes)
+        images = self._images(bundle, record, url=url, base=page.base, archived=archived)
+        return self._document(record, url, page.title, iter(page.nodes), images)
 
     def _document(
         self, record: str, url: str, title: str, nodes: Iterator[Node], images: ImageReader
@@ -121,53 +159,18 @@ class _Reader:
         read = tuple(images.read(node) if isinstance(node, ImageNode) else node for node in found)
         return Document(self._source, self._shard.file, record, url, title, read)
 
-    def _images(self, bundle: Bundle | None, name: str) -> ImageReader:
-        limits = self._limits
+    def _images(
+        self, bundle: Bundle | None, name: str, *, url: str = "", base: str = "", archived: Archived | None = None
+    ) -> ImageReader:
         return ImageReader(
-            bundle, name, max_image_bytes=limits.max_image_bytes, max_total_bytes=limits.max_document_bytes
+            bundle,
+            name,
+            url=url,
+            base=base,
+            archived=archived,
+            max_image_bytes=self._limits.max_image_bytes,
+            max_total_bytes=self._limits.max_document_bytes,
         )
 
     def _refuse(self, record: str, reason: Reason, detail: str) -> Reject:
         return Reject("extract", reason, self._source, self._shard.file, record, "", -1, detail[:500])
-
-
-def _bundle_shards(bundle: Bundle, name: str, max_documents: int) -> list[Shard]:
-    n_pages = len(_pages(bundle))
-    shards = [
-        Shard(file=name, kind="html", start=start, stop=min(start + max_documents, n_pages))
-        for start in range(0, n_pages, max_documents)
-    ]
-    for member in bundle.names:
-        if kind := _table_kind(member):
-            shard = Shard(file=name, kind=kind, member=member)
-            try:
-                shards += _table_shards(TABLES[kind].from_bundle(bundle, member), shard, max_documents)
-            except BadDocumentError as error:
-                shards.append(Shard(file=name, kind="unreadable", member=member, detail=str(error)))
-    if not shards:
-        raise BadDocumentError("no .html, .parquet or .jsonl in the bundle")
-    return shards
-
-
-def _table_shards(table: Table, whole: Shard, max_documents: int) -> list[Shard]:
-    shards = [
-        Shard(file=whole.file, kind=whole.kind, member=whole.member, group=group, start=start, stop=stop, offset=offset)
-        for group, start, stop, offset in table.ranges(max_documents)
-    ]
-    if not shards:
-        raise BadDocumentError("no records")
-    return shards
-
-
-def _open_table(file: BinaryIO, bundle: Bundle | None, shard: Shard) -> Table:
-    table = TABLES[shard.kind]
-    return table(file) if bundle is None else table.from_bundle(bundle, shard.member)
-
-
-def _pages(bundle: Bundle) -> list[str]:
-    return [name for name in bundle.names if name.lower().endswith(_PAGES)]
-
-
-def _table_kind(name: str) -> str | None:
-    extension = name.lower().rpartition(".")[2]
-    return extension if extension in TABLES else None

@@ -1,6 +1,8 @@
-"""OBELICS-style records: parallel lists `texts` and `images`, at each place one of both null. A mapping in, nodes out.
+"""Interleaved records: a mapping in, nodes out.
 
-An image is bytes, a struct of bytes and path, or a string: a path in the bundle or a URL, resolved by the reader.
+OBELICS has parallel lists `texts` and `images`, at each place one of both null; an image is bytes, a struct of bytes
+and path, or a string: a path in the bundle or a URL, resolved by the reader. MMC4 has `text_list`, and `image_info`
+that says which text each image goes with.
 """
 
 import json
@@ -29,6 +31,8 @@ def parse_line(line: bytes) -> Mapping[str, Any]:
 
 def read_record(record: Mapping[str, Any]) -> tuple[str, str, Iterator[Node]]:
     """(url, title, nodes) of a record; raises BadDocumentError for lists that are missing or do not match."""
+    if "text_list" in record:
+        return _read_mmc4(record)
     texts, images = record.get("texts"), record.get("images")
     if not isinstance(texts, list) or not isinstance(images, list):
         raise BadDocumentError("texts and images must be lists")
@@ -59,6 +63,36 @@ def _nodes(texts: list[str | None], images: list[Any], metadata: list[Any]) -> I
             yield _image(image, about)
 
 
+def _read_mmc4(record: Mapping[str, Any]) -> tuple[str, str, Iterator[Node]]:
+    """An image stands before the text it was matched with, images of one text in their order."""
+    texts, infos = record["text_list"], record.get("image_info")
+    if not isinstance(texts, list) or not isinstance(infos, list):
+        raise BadDocumentError("text_list and image_info must be lists")
+    before: dict[int, list[ImageNode]] = {}
+    for place, info in enumerate(infos):
+        if not isinstance(info, dict):
+            raise BadDocumentError(f"image_info {place}: a {type(info).__name__} where an object is expected")
+        index = info.get("matched_text_index", 0)
+        if not isinstance(index, int) or not 0 <= index < max(1, len(texts)):
+            raise BadDocumentError(f"image_info {place}: matched_text_index {index!r} of {len(texts)} texts")
+        names = [_plain(info[key]) for key in ("raw_url", "image_name") if isinstance(info.get(key), str)]
+        before.setdefault(index, []).append(ImageNode(names[0] if names else "", others=tuple(names[1:])))
+    if bad := next((place for place, text in enumerate(texts) if not isinstance(text, str)), None):
+        raise BadDocumentError(f"text_list {bad}: a {type(texts[bad]).__name__} where a text is expected")
+
+    def nodes() -> Iterator[Node]:
+        for place in range(max(1, len(texts))):
+            yield from before.get(place, ())
+            if place < len(texts) and (folded := clean_text(str(texts[place]))):
+                yield TextNode(folded)
+
+    return clean_text(str(record.get("url") or ""))[:2_048], "", nodes()
+
+
+def _plain(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
 def _image(image: bytes | str | Mapping[str, Any], about: Mapping[str, Any]) -> ImageNode:
     data: object = None
     src: object = None
@@ -70,7 +104,7 @@ def _image(image: bytes | str | Mapping[str, Any], about: Mapping[str, Any]) -> 
         data, src = image.get("bytes"), image.get("path")
     src = src or about.get("src") or ""
     return ImageNode(
-        str(src).encode("utf-8", "replace").decode(),
+        _plain(str(src)),
         clean_text(str(about.get("alt_text") or "")),
         data if isinstance(data, bytes) else None,
     )

@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from realsyn_ops.errors import BadDocumentError
-from realsyn_ops.io.bundles import ZIP_ERRORS, Bundle, TooLargeError
+from realsyn_ops.io.bundles import BUNDLE_ERRORS, Bundle, TooLargeError, read_member
 from realsyn_ops.io.interleaved import COLUMNS, parse_line
 
-# What a shard's rows may hold uncompressed, and what is kept of a parquet file inside a bundle (it is read by seeking).
-SHARD_BYTES = 256 * 2**20
+# What is kept of a parquet file inside a bundle (it is read by seeking), and what one value of a column may hold on
+# average: a column chunk is read page by page, and a page holds whole values.
 MAX_MEMBER_BYTES = 512 * 2**20
+MAX_VALUE_BYTES = 64 * 2**20
+_MAX_GROUPS = 100_000
 _BATCH_BYTES = 32 * 2**20
 _PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, NotImplementedError)
 
@@ -31,7 +33,7 @@ class Table(Protocol):
     @classmethod
     def from_bundle(cls, bundle: Bundle, member: str) -> Self: ...
 
-    def ranges(self, max_rows: int) -> Iterator[tuple[int, int, int, int]]: ...
+    def ranges(self, max_rows: int, max_bytes: int) -> Iterator[tuple[int, int, int, int]]: ...
 
     def rows(self, group: int, start: int, stop: int, offset: int, max_bytes: int) -> Iterator[tuple[int, Row]]: ...
 
@@ -48,19 +50,22 @@ class ParquetTable:
         if missing := {"texts", "images"} - names:
             raise BadDocumentError(f"no column {', '.join(sorted(missing))}")
         self._columns = [name for name in COLUMNS if name in names]
+        if self._file.metadata.num_rows > 0 and self._file.metadata.num_row_groups > _MAX_GROUPS:
+            raise BadDocumentError(f"{self._file.metadata.num_row_groups} row groups, limit {_MAX_GROUPS}")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, member: str) -> Self:
-        return cls(io.BytesIO(bundle.read(member, MAX_MEMBER_BYTES)))
+        return cls(io.BytesIO(read_member(bundle, member, MAX_MEMBER_BYTES)))
 
-    def ranges(self, max_rows: int) -> Iterator[tuple[int, int, int, int]]:
+    def ranges(self, max_rows: int, max_bytes: int) -> Iterator[tuple[int, int, int, int]]:
         for group in range(self._file.metadata.num_row_groups):
             n_rows = self._file.metadata.row_group(group).num_rows
-            step = min(max_rows, self._rows_in(SHARD_BYTES, group))
+            step = min(max_rows, self._rows_in(max_bytes, group))
             for start in range(0, n_rows, step):
                 yield group, start, min(start + step, n_rows), 0
 
     def rows(self, group: int, start: int, stop: int, offset: int, max_bytes: int) -> Iterator[tuple[int, Row]]:
+        self._check_group(group)
         try:
             first = sum(self._file.metadata.row_group(before).num_rows for before in range(group))
             size = min(64, self._rows_in(_BATCH_BYTES, group))
@@ -73,6 +78,16 @@ class ParquetTable:
                     return
         except _PARQUET_ERRORS as error:
             raise BadDocumentError(f"row group {group}: {error}") from error
+
+    def _check_group(self, group: int) -> None:
+        about = self._file.metadata.row_group(group)
+        for place in range(about.num_columns):
+            chunk = about.column(place)
+            if chunk.total_uncompressed_size > MAX_VALUE_BYTES * max(1, min(chunk.num_values, about.num_rows)):
+                raise TooLargeError(
+                    f"row group {group}: {chunk.total_uncompressed_size} bytes in {chunk.num_values} values of "
+                    f"{chunk.path_in_schema}, limit {MAX_VALUE_BYTES} each"
+                )
 
     def _rows_in(self, n_bytes: int, group: int) -> int:
         about = self._file.metadata.row_group(group)
@@ -89,11 +104,11 @@ class JsonlTable:
     def from_bundle(cls, bundle: Bundle, member: str) -> Self:
         return cls(bundle.open(member))
 
-    def ranges(self, max_rows: int) -> Iterator[tuple[int, int, int, int]]:
+    def ranges(self, max_rows: int, max_bytes: int) -> Iterator[tuple[int, int, int, int]]:
         start = offset = size = number = 0
         for number, length in enumerate(self._lengths(), start=1):
             size += length
-            if number - start >= max_rows or size >= SHARD_BYTES:
+            if number - start >= max_rows or size >= max_bytes:
                 yield 0, start, number, offset
                 start, offset, size = number, offset + size, 0
         if number > start:
@@ -109,7 +124,7 @@ class JsonlTable:
                     yield number, TooLargeError(f"a line of {n_bytes} bytes, limit {max_bytes}")
                 elif line.strip():
                     yield number, _jsonl_row(line)
-        except ZIP_ERRORS as error:
+        except BUNDLE_ERRORS as error:
             raise BadDocumentError(f"line {start} and on: {error}") from error
 
     def _lengths(self) -> Iterator[int]:
@@ -117,7 +132,7 @@ class JsonlTable:
         try:
             while line := self._file.readline(2**20):
                 yield len(line) + (0 if line.endswith(b"\n") else self._rest())
-        except ZIP_ERRORS as error:
+        except BUNDLE_ERRORS as error:
             raise BadDocumentError(f"damaged: {error}") from error
 
     def _rest(self) -> int:

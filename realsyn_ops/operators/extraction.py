@@ -1,11 +1,7 @@
 """Tasks of `ingest_documents`: a day's raw objects become images and sentences, with where each came from."""
 
-import json
 import logging
-import tempfile
 from collections import Counter
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
@@ -13,7 +9,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.extracted import STAGE, day_rows
+from realsyn_ops.operators.fetching import FETCH, fetch_rows, opt_out_digest, with_fetched
 from realsyn_ops.operators.publishing import event_extra, publish_days, run_gate
+from realsyn_ops.operators.raw import list_raw, shard_documents, shard_file, write_shards
 from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging
 from realsyn_ops.plans import IngestPlan, check_day, code_digest
 
@@ -30,26 +28,23 @@ DATA_SETS = ("documents", "images", "image_nodes", "sentences", "sentence_nodes"
 @task
 def plan(**context: Any) -> list[Work]:
     """Decide the day, its raw objects and their shards. A day without raw objects is skipped."""
-    from realsyn_ops.io.documents import list_shards
     from realsyn_ops.io.shards import Staging
 
     day = check_day(context.get("partition_key"))
     bucket = open_bucket()
-    raw = list(bucket.list(f"raw/{day}/"))
+    raw = list_raw(bucket, day)
     if not raw:
         raise AirflowSkipException(f"no raw objects under {bucket.uri(f'raw/{day}/')}: nothing to ingest for {day}")
-    inputs = digest([(o.key, o.n_bytes, o.etag) for o in raw])
-    chosen = IngestPlan(day=day, inputs=inputs, code=code_digest(), **context["params"])
+    params = dict(context["params"])
+    chosen = IngestPlan(
+        day=day,
+        inputs=digest([(o.key, o.n_bytes, o.etag) for o in raw]),
+        code=code_digest(),
+        opt_out=opt_out_digest(bucket) if params.get("fetch_images") else "",
+        **params,
+    )
     staging = Staging.create(bucket, "ingest_documents", day, chosen)
-    shards: dict[str, dict[str, Any]] = {}
-    for item in raw:
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / Path(item.key).name
-            bucket.download(item.key, path)
-            for shard in list_shards(path, item.key, max_documents=chosen.max_shard_documents):
-                shards[f"{len(shards):05d}"] = asdict(shard)
-    staging.put("shards.json", json.dumps(shards, sort_keys=True).encode())
-    return [{"staging": staging.prefix, "shard": name} for name in shards]
+    return [{"staging": staging.prefix, "shard": name} for name in write_shards(staging, raw, chosen)]
 
 
 @task
@@ -58,23 +53,14 @@ def extract(work: Work) -> Work:
     import pyarrow as pa
 
     from realsyn_ops.io import schemas
-    from realsyn_ops.io.documents import Limits, Shard, read_documents
     from realsyn_ops.stages.extract import extract as extract_documents
 
     staging = open_staging(work)
     if staging.is_done(STAGE, work["shard"]):
         return work
     chosen = IngestPlan.from_json(staging.plan_json())
-    shard = Shard(**json.loads(staging.get("shards.json"))[work["shard"]])
-    limits = Limits(
-        max_nodes=chosen.max_nodes,
-        max_document_bytes=chosen.max_document_bytes,
-        max_image_bytes=chosen.max_image_bytes,
-    )
-    with measured(staging, STAGE, work["shard"]), tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / Path(shard.file).name
-        staging.bucket.download(shard.file, path)
-        documents = read_documents(path, shard, source=shard.file.split("/")[2], limits=limits)
+    with measured(staging, STAGE, work["shard"]):
+        documents = with_fetched(shard_documents(staging, work["shard"], chosen), staging, work["shard"])
         extraction = extract_documents(documents, day=chosen.day, max_pixels=chosen.max_image_pixels)
         tables = {
             name: pa.Table.from_pylist(extraction.tables[name], schema=getattr(schemas, name.upper()))
@@ -82,7 +68,7 @@ def extract(work: Work) -> Work:
         }
         counts = _counts(extraction.counts, extraction.tables["rejects"])
         staging.write(STAGE, work["shard"], tables, counts)
-    log.info("shard %s of %s: %s", work["shard"], shard.file, counts)
+    log.info("shard %s of %s: %s", work["shard"], shard_file(staging, work["shard"]), counts)
     return work
 
 
@@ -92,7 +78,7 @@ def audit(shards: list[Work]) -> Work:
     work: Work = {"staging": next(iter(shards))["staging"], "shard": "all"}
     staging = open_staging(work)
     with measured(staging, "audit"):
-        staging.finish({STAGE: staging.shards(STAGE)})
+        staging.finish({stage: staging.shards(stage) for stage in (STAGE, FETCH)})
         run_gate(staging, _frames(staging))
     return work
 
@@ -106,6 +92,8 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     with measured(staging, "publish"):
         day = staging.partition
         tables = {name: (getattr(schemas, name.upper()), {day: day_rows(staging, name)}) for name in DATA_SETS}
+        if staging.shards(FETCH):
+            tables["fetches"] = (schemas.FETCHES, {day: lambda columns: fetch_rows(staging, columns)})
         changed = publish_days(staging, tables)
     for asset in (assets.IMAGES, assets.SENTENCES):
         outlet_events[asset].extra = event_extra(staging, changed, 0)
@@ -126,6 +114,8 @@ def _frames(staging: "Staging") -> "dict[str, pd.DataFrame]":
     import pandas as pd
     import pyarrow as pa
 
+    from realsyn_ops.io import schemas
+
     light = {
         "documents": ["key", "day", "source", "file", "n_images", "n_sentences"],
         "images": ["key", "day", "format", "width", "height", "n_nodes"],
@@ -143,4 +133,8 @@ def _frames(staging: "Staging") -> "dict[str, pd.DataFrame]":
         thing: [sum(n for k, n in counts.items() if k.startswith(f"{thing}.rejected.")) / max(1, counts[f"{thing}.in"])]
         for thing in ("documents", "images")
     }
+    if staging.shards(FETCH):
+        fetches = pa.concat_tables(fetch_rows(staging, schemas.FETCHES.names)).to_pandas()
+        fetches["has_one_of_both"] = fetches["reason"].isna() != fetches["image_key"].isna()
+        frames["fetches"] = fetches
     return {**frames, "extract_shares": pd.DataFrame(shares)}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGE = "fetch"
+FETCH = "fetch"
 PART_URLS = 1_000
 PART_BYTES = 64 * 2**20
 OPT_OUT = ("opt-out/domains.txt", "opt-out/keys.txt")
@@ -40,9 +40,9 @@ def fetch(work: Work) -> Work:
     """Fetch the images that a shard's documents name by URL, where the plan says so."""
     staging = open_staging(work)
     chosen = IngestPlan.from_json(staging.plan_json())
-    if not chosen.fetch_images or staging.is_done(f"{STAGE}-end", work["shard"]):
+    if not chosen.fetch_images or staging.is_done(f"{FETCH}-end", work["shard"]):
         return work
-    with measured(staging, STAGE, work["shard"]):
+    with measured(staging, FETCH, work["shard"]):
         urls = list(dict.fromkeys(node.url for node in _remote_nodes(staging, work, chosen)))
         n_done = max((int(part.rpartition("-")[2]) for part in _parts_of(staging, work["shard"])), default=0)
         answers = _answers(staging, chosen, urls[n_done:])
@@ -50,7 +50,7 @@ def fetch(work: Work) -> Work:
             start, n_done = n_done, n_done + len(part)
             _write_part(staging, f"{work['shard']}-{start:09d}-{n_done:09d}", part, chosen.day)
             log.info("shard %s: %d of %d URLs answered", work["shard"], n_done, len(urls))
-        staging.write(f"{STAGE}-end", work["shard"], {}, {})
+        staging.write(f"{FETCH}-end", work["shard"], {}, {})
     return work
 
 
@@ -82,7 +82,7 @@ def fetch_rows(staging: "Staging", columns: list[str]) -> "Iterator[pa.Table]":
 
     seen: set[str] = set()
     tables = [schemas.FETCHES.empty_table()]
-    for table in staging.read(STAGE, "fetches"):
+    for table in staging.read(FETCH, "fetches"):
         keys = table["key"].to_pylist()
         first = [i for i, key in enumerate(keys) if key not in seen and not seen.add(key)]  # type: ignore[func-returns-value]
         tables.append(table.take(pa.array(first, pa.int64())))
@@ -97,7 +97,7 @@ class _StagedAnswers:
         self._places = {
             url: (part, row)
             for part in parts
-            for row, url in enumerate(staging.read_shard(STAGE, part, "fetches", columns=["url"])["url"].to_pylist())
+            for row, url in enumerate(staging.read_shard(FETCH, part, "fetches", columns=["url"])["url"].to_pylist())
         }
         self._held: dict[str, list[dict[str, Any]]] = {}
 
@@ -113,15 +113,15 @@ class _StagedAnswers:
         if part not in self._held:
             if len(self._held) > 1:
                 del self._held[next(iter(self._held))]
-            answers = self._staging.read_shard(STAGE, part, "fetches", columns=["reason", "detail"])
-            data = self._staging.read_shard(STAGE, part, "bytes", columns=["data"])
+            answers = self._staging.read_shard(FETCH, part, "fetches", columns=["reason", "detail"])
+            data = self._staging.read_shard(FETCH, part, "bytes", columns=["data"])
             self._held[part] = answers.append_column("data", data["data"]).to_pylist()
         return self._held[part]
 
 
 def _parts_of(staging: "Staging", shard: str) -> list[str]:
     """The staged parts of a shard, named `SHARD-START-STOP` by the places of their URLs."""
-    return [name for name in staging.shards(STAGE) if name.startswith(f"{shard}-")]
+    return [name for name in staging.shards(FETCH) if name.startswith(f"{shard}-")]
 
 
 def _is_remote(node: object) -> bool:
@@ -237,7 +237,7 @@ def _write_part(staging: "Staging", name: str, answers: "list[Fetched]", day: st
         "bytes": pa.table({"data": pa.array([answer.data for answer in answers], pa.large_binary())}),
     }
     rejected = Counter(row["reason"] for row in rows if row["reason"])
-    staging.write(STAGE, name, tables, by_reason("urls", len(rows), len(rows) - sum(rejected.values()), rejected))
+    staging.write(FETCH, name, tables, by_reason("urls", len(rows), len(rows) - sum(rejected.values()), rejected))
 
 
 def _policy(bucket: "Bucket") -> "FetchPolicy":
