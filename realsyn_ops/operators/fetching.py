@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,15 +23,19 @@ from realsyn_ops.settings import settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from realsyn_ops.io.fetch import Fetched, FetchPolicy
+    from realsyn_ops.io.fetch import Fetched, FetchLimits, FetchPolicy
     from realsyn_ops.io.shards import Staging
     from realsyn_ops.io.storage import Bucket
 
 log = logging.getLogger(__name__)
 
 FETCH = "fetch"
+BATCH_URLS = 10_000
+"""Looked up in the corpus and asked for together."""
 PART_URLS = 1_000
 PART_BYTES = 64 * 2**20
+_LOOKUP = 500
+_HELD = 32
 OPT_OUT = ("opt-out/domains.txt", "opt-out/keys.txt")
 """Lists in the bucket, one domain or image key a line: nothing of them is fetched."""
 
@@ -136,68 +141,87 @@ def _remote_nodes(staging: "Staging", work: Work, chosen: IngestPlan) -> Iterato
 
 def _answers(staging: "Staging", chosen: IngestPlan, urls: list[str]) -> "Iterator[Fetched]":
     """The answer to each URL, in order: what is known already and not to be asked again, or what its server says."""
-    from realsyn_ops.io.fetch import FetchLimits, Known, fetch_images
+    from realsyn_ops.io.fetch import Known, fetch_images
 
-    limits = FetchLimits(max_bytes=chosen.max_image_bytes)
-    policy = _policy(staging.bucket)
-    for start in range(0, len(urls), PART_URLS):
-        some = urls[start : start + PART_URLS]
+    limits, policy = _limits(chosen), _policy(staging.bucket)
+    for start in range(0, len(urls), BATCH_URLS):
+        some = urls[start : start + BATCH_URLS]
         before = _known(staging, some)
-        final = {url for url, (row, data) in before.items() if _is_final(row, data, chosen.refetch)}
+        final = {url for url, row in before.items() if _is_final(row, chosen.refetch)}
         known = {
             url: Known(etag=row["etag"] or "", last_modified=row["last_modified"] or "")
-            for url, (row, data) in before.items()
-            if data is not None and (row["etag"] or row["last_modified"])
+            for url, row in before.items()
+            if row["image_key"] and (row["etag"] or row["last_modified"])
         }
-        asked = [url for url in some if url not in final]
-        fetched = iter(fetch_images(asked, limits=limits, policy=policy, known=known))
-        for url in some:
-            answer = None if url in final else next(fetched)
-            yield _as_before(url, *before[url]) if answer is None or answer.is_unchanged else answer
+        asked = (url for url in some if url not in final)
+        fetched = fetch_images(list(asked), limits=limits, policy=policy, known=known)
+        yield from _with_bytes(staging, _merged(some, final, before, fetched))
 
 
-def _known(staging: "Staging", urls: list[str]) -> dict[str, tuple[dict[str, Any], bytes | None]]:
-    """What is known of URLs from earlier runs: their row of `fetches`, and the image's bytes where it was kept."""
+def _merged(
+    urls: list[str], final: set[str], before: dict[str, dict[str, Any]], fetched: "Iterator[Fetched]"
+) -> "Iterator[tuple[Fetched, str]]":
+    """Each URL's answer, with the key of the image that is to be taken from the corpus, or nothing."""
+    for url in urls:
+        answer = None if url in final else next(fetched)
+        if answer is None or answer.is_unchanged:
+            yield _as_before(url, before[url]), before[url]["image_key"] or ""
+        else:
+            yield answer, ""
+
+
+def _with_bytes(staging: "Staging", answers: "Iterator[tuple[Fetched, str]]") -> "Iterator[Fetched]":
+    """The answers with the bytes of images that the corpus holds, looked up some at a time."""
+    from realsyn_ops.io.corpus import Corpus
+
+    corpus = Corpus(staging.bucket)
+    while some := list(islice(answers, _HELD)):
+        wanted = {key for _, key in some if key}
+        data = {}
+        if wanted:
+            images = corpus.read("images", ["key", "data"], where=_among(wanted))
+            data = dict(zip(images["key"].to_pylist(), images["data"].to_pylist(), strict=True))
+        for answer, key in some:
+            yield replace(answer, data=data[key]) if key else answer
+
+
+def _known(staging: "Staging", urls: list[str]) -> dict[str, dict[str, Any]]:
+    """What `fetches` knows of URLs from earlier runs; `image_key` only where the image is still in the corpus."""
     from realsyn_ops.io import schemas
     from realsyn_ops.io.corpus import Corpus
 
     corpus = Corpus(staging.bucket)
     if not corpus.exists("fetches"):
         return {}
-    rows = corpus.read("fetches", schemas.FETCHES.names, where=_among(url_key(url) for url in urls)).to_pylist()
-    newest = {row["url"]: row for row in sorted(rows, key=lambda row: row["day"])}
-    wanted = {row["image_key"] for row in newest.values() if row["image_key"]}
-    data: dict[str, bytes] = {}
-    if wanted and corpus.exists("images"):
-        images = corpus.read("images", ["key", "data"], where=_among(wanted))
-        data = dict(zip(images["key"].to_pylist(), images["data"].to_pylist(), strict=True))
-    return {url: (row, data.get(row["image_key"])) for url, row in newest.items()}
+    newest: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(urls), _LOOKUP):
+        where = _among(url_key(url) for url in urls[start : start + _LOOKUP])
+        rows = corpus.read("fetches", schemas.FETCHES.names, where=where).to_pylist()
+        newest |= {row["url"]: row for row in sorted(rows, key=lambda row: row["day"])}
+    held: set[str] = set()
+    wanted = sorted({row["image_key"] for row in newest.values() if row["image_key"]})
+    for start in range(0, len(wanted) if corpus.exists("images") else 0, _LOOKUP):
+        held.update(corpus.read("images", ["key"], where=_among(wanted[start : start + _LOOKUP]))["key"].to_pylist())
+    return {
+        url: row | {"image_key": row["image_key"] if row["image_key"] in held else None} for url, row in newest.items()
+    }
 
 
 def _among(keys: Iterable[str]) -> str:
     return "key IN ({})".format(", ".join(f"'{key}'" for key in sorted(keys)))
 
 
-def _is_final(row: Mapping[str, Any], data: bytes | None, refetch: str) -> bool:
+def _is_final(row: Mapping[str, Any], refetch: str) -> bool:
     if refetch == "all":
         return False
-    return data is not None or (refetch == "nothing" and row["reason"] is not None)
+    return row["image_key"] is not None or (refetch == "nothing" and row["reason"] is not None)
 
 
-def _as_before(url: str, row: Mapping[str, Any], data: bytes | None) -> "Fetched":
+def _as_before(url: str, row: Mapping[str, Any]) -> "Fetched":
     from realsyn_ops.io.fetch import Fetched
 
-    return Fetched(
-        url=url,
-        final_url=row["final_url"],
-        data=data,
-        reason=Reason(row["reason"]) if row["reason"] else None,
-        detail=row["detail"],
-        status=row["status"],
-        etag=row["etag"],
-        last_modified=row["last_modified"],
-        n_tries=row["n_tries"],
-    )
+    same = {name: row[name] for name in ("final_url", "detail", "status", "etag", "last_modified", "n_tries")}
+    return Fetched(url=url, reason=Reason(row["reason"]) if row["reason"] else None, **same)
 
 
 def _full_parts(answers: "Iterable[Fetched]") -> "Iterator[list[Fetched]]":
@@ -238,6 +262,16 @@ def _write_part(staging: "Staging", name: str, answers: "list[Fetched]", day: st
     }
     rejected = Counter(row["reason"] for row in rows if row["reason"])
     staging.write(FETCH, name, tables, by_reason("urls", len(rows), len(rows) - sum(rejected.values()), rejected))
+
+
+def _limits(chosen: IngestPlan) -> "FetchLimits":
+    from realsyn_ops.io.fetch import FetchLimits
+
+    return FetchLimits(
+        max_bytes=chosen.max_image_bytes,
+        max_connections=settings().fetch_connections,
+        max_per_host=settings().fetch_per_host,
+    )
 
 
 def _policy(bucket: "Bucket") -> "FetchPolicy":
