@@ -1,4 +1,4 @@
-"""Images from the web: many addresses at once, in order, each answered with bytes or with the reason why not.
+"""Images from the web: many addresses at once, each answered with bytes or with the reason why not, as answers come.
 
 Safe by construction: every connection goes through `addresses`, at the first request and at every redirect; sites are
 asked first (`robots`); time, bytes, redirects and tries are bounded, and so are the bytes held until they are taken.
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from itertools import islice
 from socket import getaddrinfo
 from types import MappingProxyType
 from urllib.parse import quote, urljoin
@@ -45,8 +46,8 @@ from realsyn_ops.records import Reason, image_key
 
 __all__ = ["FetchLimits", "FetchPolicy", "Fetched", "Known", "fetch_images"]
 
-WINDOW = 2_000
-"""Addresses under way or answered and not yet taken."""
+WINDOW = 5_000
+"""Addresses under way, most of them waiting for their site's turn."""
 
 _SAFE = "%/:=&?~#+!$,;'@()*[]|"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -63,56 +64,62 @@ def fetch_images(
     lookup: Lookup = getaddrinfo,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[Fetched]:
-    """The answer to each address, in order, while later ones are under way. Nothing is raised for an address.
+    """One answer for each address, in the order in which servers give them. Nothing is raised for an address.
 
     `tls` replaces the context that trusts the usual authorities.
     """
     with asyncio.Runner() as runner:
         client = _Client(limits, policy, known, lookup, tls or ssl.create_default_context(cafile=certifi.where()))
-        tasks: dict[int, asyncio.Task[Fetched]] = {}
         loop = runner.get_loop()
+        waiting = enumerate(urls)
+        tasks: set[asyncio.Task[None]] = set()
         try:
-            for place in range(len(urls)):
-                for later in range(place + len(tasks), min(place + WINDOW, len(urls))):
-                    tasks[later] = loop.create_task(client.fetch(later, urls[later]))
-                yield runner.run(client.take(place, tasks.pop(place)))
+            while True:
+                for place, url in islice(waiting, WINDOW - len(tasks)):
+                    task = loop.create_task(client.answer(place, url))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                if not tasks and client.is_drained:
+                    return
+                yield from runner.run(client.take())
         finally:
-            runner.run(client.close(list(tasks.values())))
+            runner.run(client.close(list(tasks)))
 
 
 @dataclass(slots=True)
 class _Held:
-    """The bytes of bodies that were read and not yet taken; the next to be taken may always go on."""
+    """The bytes of bodies not yet taken. The oldest that is being read may always go on, so that one always ends."""
 
     max_bytes: int
-    next_place: int = 0
     total: int = 0
-    n_bytes: dict[int, int] = field(default_factory=dict)
+    reading: dict[int, int] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def add(self, place: int, n_bytes: int) -> float:
         """Count bytes in, once there is room; returns the seconds waited."""
         started = asyncio.get_running_loop().time()
+        self.reading.setdefault(place, 0)
         if not self._has_room(place, n_bytes):
             async with self.changed:
                 await self.changed.wait_for(lambda: self._has_room(place, n_bytes))
-        self.n_bytes[place] = self.n_bytes.get(place, 0) + n_bytes
+        self.reading[place] += n_bytes
         self.total += n_bytes
         return asyncio.get_running_loop().time() - started
 
-    async def free(self, place: int) -> None:
-        self.total -= self.n_bytes.pop(place, 0)
-        async with self.changed:
-            self.changed.notify_all()
+    async def end(self, place: int, n_held: int) -> None:
+        """A body ended: `n_held` bytes of it wait to be taken."""
+        await self._less(self.reading.pop(place, 0) - n_held)
 
-    async def expect(self, place: int) -> None:
-        """`place` is the one to be taken next."""
-        self.next_place = place
+    async def free(self, n_held: int) -> None:
+        await self._less(n_held)
+
+    async def _less(self, n_bytes: int) -> None:
+        self.total -= n_bytes
         async with self.changed:
             self.changed.notify_all()
 
     def _has_room(self, place: int, n_bytes: int) -> bool:
-        return place == self.next_place or self.total + n_bytes <= self.max_bytes
+        return self.total + n_bytes <= self.max_bytes or place == min(self.reading)
 
 
 class _Client:
@@ -129,29 +136,41 @@ class _Client:
         self._slots = asyncio.Semaphore(limits.max_connections)
         self._hosts: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(limits.max_per_host))
         self._held = _Held(limits.max_held_bytes)
+        self._answered: asyncio.Queue[Fetched] = asyncio.Queue()
         self._robots = Robots(policy.user_agent, self._robots_txt)
 
-    async def take(self, place: int, task: "asyncio.Task[Fetched]") -> Fetched:
-        await self._held.expect(place)
-        fetched = await task
-        await self._held.free(place)
-        return fetched
+    @property
+    def is_drained(self) -> bool:
+        return self._answered.empty()
 
-    async def close(self, tasks: "list[asyncio.Task[Fetched]]") -> None:
+    async def take(self) -> list[Fetched]:
+        """The answers that are there, at least one."""
+        answers = [await self._answered.get()]
+        while not self._answered.empty():
+            answers.append(self._answered.get_nowait())
+        await self._held.free(sum(len(answer.data or b"") for answer in answers))
+        return answers
+
+    async def answer(self, place: int, url: str) -> None:
+        fetched = await self._fetch(place, url)
+        await self._held.end(place, len(fetched.data or b""))
+        self._answered.put_nowait(fetched)
+
+    async def close(self, tasks: "list[asyncio.Task[None]]") -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._connections.aclose()
         self._network.close()
 
-    async def fetch(self, place: int, url: str) -> Fetched:
+    async def _fetch(self, place: int, url: str) -> Fetched:
         """The answer after as many tries as may help."""
         for n_tries in range(1, self._limits.max_tries + 1):
             try:
                 fetched = await self._try(place, url)
                 return replace(fetched, n_tries=n_tries)
             except FailedError as error:
-                await self._held.free(place)
+                await self._held.end(place, 0)
                 if error.is_final or n_tries == self._limits.max_tries or error.wait_s > MAX_WAIT_S:
                     return Fetched(
                         url=url, reason=error.reason, detail=error.detail[:500], status=error.status, n_tries=n_tries

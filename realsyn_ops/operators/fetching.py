@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -35,7 +35,8 @@ BATCH_URLS = 10_000
 PART_URLS = 1_000
 PART_BYTES = 64 * 2**20
 _LOOKUP = 500
-_HELD = 32
+_LOOKED_UP = 32
+_HELD_PARTS = 4
 OPT_OUT = ("opt-out/domains.txt", "opt-out/keys.txt")
 """Lists in the bucket, one domain or image key a line: nothing of them is fetched."""
 
@@ -48,12 +49,18 @@ def fetch(work: Work) -> Work:
     if not chosen.fetch_images or staging.is_done(f"{FETCH}-end", work["shard"]):
         return work
     with measured(staging, FETCH, work["shard"]):
-        urls = list(dict.fromkeys(node.url for node in _remote_nodes(staging, work, chosen)))
-        n_done = max((int(part.rpartition("-")[2]) for part in _parts_of(staging, work["shard"])), default=0)
-        answers = _answers(staging, chosen, urls[n_done:])
-        for part in _full_parts(answers):
-            start, n_done = n_done, n_done + len(part)
-            _write_part(staging, f"{work['shard']}-{start:09d}-{n_done:09d}", part, chosen.day)
+        urls = dict.fromkeys(node.url for node in _remote_nodes(staging, work, chosen))
+        parts = _parts_of(staging, work["shard"])
+        answered = {
+            url
+            for part in parts
+            for url in staging.read_shard(FETCH, part, "fetches", columns=["url"])["url"].to_pylist()
+        }
+        n_done = len(answered)
+        answers = _answers(staging, chosen, [url for url in urls if url not in answered])
+        for number, part in enumerate(_full_parts(answers), start=len(parts)):
+            _write_part(staging, f"{work['shard']}-{number:06d}", part, chosen.day)
+            n_done += len(part)
             log.info("shard %s: %d of %d URLs answered", work["shard"], n_done, len(urls))
         staging.write(f"{FETCH}-end", work["shard"], {}, {})
     return work
@@ -95,37 +102,39 @@ def fetch_rows(staging: "Staging", columns: list[str]) -> "Iterator[pa.Table]":
 
 
 class _StagedAnswers:
-    """The staged answers of one shard. URLs were asked in the order of the documents: few parts are held."""
+    """The staged answers of one shard. They came roughly in the order of the documents: few parts' bytes are held."""
 
     def __init__(self, staging: "Staging", parts: list[str]) -> None:
         self._staging = staging
-        self._places = {
-            url: (part, row)
+        self._answers = {
+            row["url"]: (row["reason"], row["detail"] or "", part, number)
             for part in parts
-            for row, url in enumerate(staging.read_shard(FETCH, part, "fetches", columns=["url"])["url"].to_pylist())
+            for number, row in enumerate(
+                staging.read_shard(FETCH, part, "fetches", columns=["url", "reason", "detail"]).to_pylist()
+            )
         }
-        self._held: dict[str, list[dict[str, Any]]] = {}
+        self._held: dict[str, pa.ChunkedArray] = {}
 
     def fill(self, node: ImageNode) -> ImageNode:
-        if node.url not in self._places:
+        if node.url not in self._answers:
             return node
-        part, row = self._places[node.url]
-        answer = self._part(part)[row]
-        reason = Reason(answer["reason"]) if answer["reason"] else None
-        return replace(node, data=answer["data"], reason=reason, detail=answer["detail"] or "")
+        reason, detail, part, row = self._answers[node.url]
+        if reason:
+            return replace(node, reason=Reason(reason), detail=detail)
+        return replace(node, data=self._bytes_of(part)[row].as_py(), reason=None, detail="")
 
-    def _part(self, part: str) -> list[dict[str, Any]]:
-        if part not in self._held:
-            if len(self._held) > 1:
+    def _bytes_of(self, part: str) -> "pa.ChunkedArray":
+        held = self._held.pop(part, None)
+        if held is None:
+            held = self._staging.read_shard(FETCH, part, "bytes", columns=["data"])["data"]
+            while len(self._held) >= _HELD_PARTS:
                 del self._held[next(iter(self._held))]
-            answers = self._staging.read_shard(FETCH, part, "fetches", columns=["reason", "detail"])
-            data = self._staging.read_shard(FETCH, part, "bytes", columns=["data"])
-            self._held[part] = answers.append_column("data", data["data"]).to_pylist()
-        return self._held[part]
+        self._held[part] = held
+        return held
 
 
 def _parts_of(staging: "Staging", shard: str) -> list[str]:
-    """The staged parts of a shard, named `SHARD-START-STOP` by the places of their URLs."""
+    """The staged parts of a shard, `SHARD-NUMBER` each."""
     return [name for name in staging.shards(FETCH) if name.startswith(f"{shard}-")]
 
 
@@ -140,8 +149,8 @@ def _remote_nodes(staging: "Staging", work: Work, chosen: IngestPlan) -> Iterato
 
 
 def _answers(staging: "Staging", chosen: IngestPlan, urls: list[str]) -> "Iterator[Fetched]":
-    """The answer to each URL, in order: what is known already and not to be asked again, or what its server says."""
-    from realsyn_ops.io.fetch import Known, fetch_images
+    """The answer to each URL: what is known already and not to be asked again, or what its server says."""
+    from realsyn_ops.io.fetch import Fetched, Known, fetch_images
 
     limits, policy = _limits(chosen), _policy(staging.bucket)
     for start in range(0, len(urls), BATCH_URLS):
@@ -153,36 +162,31 @@ def _answers(staging: "Staging", chosen: IngestPlan, urls: list[str]) -> "Iterat
             for url, row in before.items()
             if row["image_key"] and (row["etag"] or row["last_modified"])
         }
-        asked = (url for url in some if url not in final)
-        fetched = fetch_images(list(asked), limits=limits, policy=policy, known=known)
-        yield from _with_bytes(staging, _merged(some, final, before, fetched))
+        asked = [url for url in some if url not in final]
+        answers = chain(
+            (Fetched(url=url, is_unchanged=True) for url in some if url in final),
+            fetch_images(asked, limits=limits, policy=policy, known=known),
+        )
+        yield from _with_images(staging, answers, before)
 
 
-def _merged(
-    urls: list[str], final: set[str], before: dict[str, dict[str, Any]], fetched: "Iterator[Fetched]"
-) -> "Iterator[tuple[Fetched, str]]":
-    """Each URL's answer, with the key of the image that is to be taken from the corpus, or nothing."""
-    for url in urls:
-        answer = None if url in final else next(fetched)
-        if answer is None or answer.is_unchanged:
-            yield _as_before(url, before[url]), before[url]["image_key"] or ""
-        else:
-            yield answer, ""
-
-
-def _with_bytes(staging: "Staging", answers: "Iterator[tuple[Fetched, str]]") -> "Iterator[Fetched]":
-    """The answers with the bytes of images that the corpus holds, looked up some at a time."""
+def _with_images(
+    staging: "Staging", answers: "Iterator[Fetched]", before: dict[str, dict[str, Any]]
+) -> "Iterator[Fetched]":
+    """The answers, those that are unchanged with what is known of them and their images, some at a time."""
     from realsyn_ops.io.corpus import Corpus
 
     corpus = Corpus(staging.bucket)
-    while some := list(islice(answers, _HELD)):
-        wanted = {key for _, key in some if key}
-        data = {}
+    while some := list(islice(answers, _LOOKED_UP)):
+        same = {answer.url: before[answer.url] for answer in some if answer.is_unchanged}
+        wanted = {row["image_key"] for row in same.values() if row["image_key"]}
+        data: dict[str, bytes] = {}
         if wanted:
             images = corpus.read("images", ["key", "data"], where=_among(wanted))
             data = dict(zip(images["key"].to_pylist(), images["data"].to_pylist(), strict=True))
-        for answer, key in some:
-            yield replace(answer, data=data[key]) if key else answer
+        for answer in some:
+            row = same.get(answer.url)
+            yield answer if row is None else _as_before(answer.url, row, data.get(row["image_key"]))
 
 
 def _known(staging: "Staging", urls: list[str]) -> dict[str, dict[str, Any]]:
@@ -217,11 +221,11 @@ def _is_final(row: Mapping[str, Any], refetch: str) -> bool:
     return row["image_key"] is not None or (refetch == "nothing" and row["reason"] is not None)
 
 
-def _as_before(url: str, row: Mapping[str, Any]) -> "Fetched":
+def _as_before(url: str, row: Mapping[str, Any], data: bytes | None) -> "Fetched":
     from realsyn_ops.io.fetch import Fetched
 
     same = {name: row[name] for name in ("final_url", "detail", "status", "etag", "last_modified", "n_tries")}
-    return Fetched(url=url, reason=Reason(row["reason"]) if row["reason"] else None, **same)
+    return Fetched(url=url, data=data, reason=Reason(row["reason"]) if row["reason"] else None, **same)
 
 
 def _full_parts(answers: "Iterable[Fetched]") -> "Iterator[list[Fetched]]":

@@ -17,6 +17,8 @@ from functools import lru_cache
 from PIL import Image
 
 ROBOTS = "User-agent: *\nDisallow: /private/\n"
+ENDLESS_BYTES = 64 * 2**20
+"""Far beyond any limit, and yet an end for clients that have none."""
 ETAG = '"one"'
 LAST_MODIFIED = "Wed, 21 Oct 2015 07:28:00 GMT"
 
@@ -55,7 +57,7 @@ class MisbehavingServer:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        with suppress(ConnectionError, EOFError, asyncio.LimitOverrunError, asyncio.CancelledError):
             while True:
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 path = lines[0].split(" ")[1]
@@ -132,7 +134,9 @@ async def _cut_chunk(path: str, writer: asyncio.StreamWriter) -> bool:
 
 async def _endless(path: str, writer: asyncio.StreamWriter) -> bool:
     writer.write(_head(200, "Content-Type: image/jpeg", "Connection: close") + picture(path))
-    while not writer.is_closing():
+    for _ in range(ENDLESS_BYTES // 65_536):
+        if writer.is_closing():
+            break
         writer.write(bytes(65_536))
         await writer.drain()
     return False
