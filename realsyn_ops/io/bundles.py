@@ -6,24 +6,20 @@ Nothing is written to disk and no path of a bundle is ever opened as a path of t
 import io
 import posixpath
 import struct
-import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from typing import BinaryIO, Protocol, runtime_checkable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
 from realsyn_ops.errors import BadDocumentError
 
 BUNDLE_ERRORS = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, OSError, EOFError, ValueError, RuntimeError, OverflowError,
-    struct.error,
+    zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, OverflowError, struct.error,
 )  # fmt: skip
 MAX_MEMBERS = 500_000
-_MAX_DIRECTORY_BYTES = 128 * 2**20
-_MAX_TAR_HEADER_BYTES = 2**20
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-_ENCRYPTED = 0x1
-_UNIX_LINK = 0o120000
+_MAX_NAME = 1_024
+Member = TypeVar("Member")
 
 
 class TooLargeError(BadDocumentError):
@@ -32,10 +28,11 @@ class TooLargeError(BadDocumentError):
 
 @runtime_checkable
 class Bundle(Protocol):
-    """Files by their path in a bundle; `names` in order, `sizes` as declared."""
+    """Files by their path in a bundle: `names` in order, `sizes` as declared; `refused` says what is left out, and why."""
 
     names: list[str]
     sizes: dict[str, int]
+    refused: list[str]
 
     def open(self, name: str) -> BinaryIO:
         """A member as a stream; reading it may raise one of BUNDLE_ERRORS."""
@@ -59,103 +56,104 @@ def read_member(bundle: Bundle, name: str, max_bytes: int) -> bytes:
     return data
 
 
-class ZipBundle:
-    """Raises BadDocumentError for a file that is no zip, or whose directory is beyond reason. Links are left out."""
+class Contents(Generic[Member]):
+    """Members by their plain path as an archive lists them, and what of it is not taken."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        _check_directory(file)
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except BUNDLE_ERRORS as error:
-            raise BadDocumentError(f"not a readable zip: {error}") from error
-        self._members = {
-            _plain_name(info.filename): info
-            for info in self._zip.infolist()
-            if not info.is_dir() and (info.external_attr >> 16) & 0o170000 != _UNIX_LINK
-        }
-        self.names = _listed(self._members)
-        self.sizes = {name: info.file_size for name, info in self._members.items()}
+    def __init__(self) -> None:
+        self.members: dict[str, Member] = {}
+        self._refused: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
 
-    def open(self, name: str) -> BinaryIO:
-        info = self._members[name]
-        if info.flag_bits & _ENCRYPTED:
-            raise BadDocumentError("encrypted")
-        if info.compress_type not in _METHODS:
-            raise BadDocumentError(f"compression method {info.compress_type}; stored and deflated are read")
-        try:
-            return self._zip.open(info)  # type: ignore[return-value]
-        except BUNDLE_ERRORS as error:
-            raise BadDocumentError(f"damaged: {error}") from error
+    def add(self, name: str, member: Member) -> None:
+        """Takes a member unless its name leads out of the bundle; of two with one name the later counts."""
+        plain = _plain_name(name)
+        if len(plain) > _MAX_NAME:
+            self.refuse(f"names of more than {_MAX_NAME} characters", plain)
+        elif plain == ".." or plain.startswith("../"):
+            self.refuse("paths that lead out of the bundle", plain)
+        elif plain != "." and not plain.startswith("__MACOSX/"):
+            if plain in self.members:
+                self.refuse("names that come twice, the later counts", plain)
+            self.members[plain] = member
+            if len(self.members) > MAX_MEMBERS:
+                raise BadDocumentError(f"more than {MAX_MEMBERS} members")
 
+    def refuse(self, why: str, name: str = "") -> None:
+        self._refused[why] += 1
+        self._first.setdefault(why, name[:200])
 
-class TarBundle:
-    """Regular files of a tar; links and devices are left out. A truncated tar gives the members before its end."""
+    @property
+    def names(self) -> list[str]:
+        return sorted(self.members)
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._members: dict[str, tarfile.TarInfo] = {}
-        try:
-            self._tar = tarfile.TarFile.taropen("", "r", fileobj=file, tarinfo=_CheckedTarInfo, ignore_zeros=False)  # noqa: SIM115
-            while (info := self._tar.next()) is not None:
-                self._tar.members.clear()  # type: ignore[attr-defined] # else it keeps every header it has seen
-                if info.isreg():
-                    self._members[_plain_name(info.name)] = info
-                if len(self._members) > MAX_MEMBERS:
-                    raise BadDocumentError(f"more than {MAX_MEMBERS} members")
-        except BUNDLE_ERRORS as error:
-            if not self._members:
-                raise BadDocumentError(f"not a readable tar: {error}") from error
-        self.names = _listed(self._members)
-        self.sizes = {name: info.size for name, info in self._members.items()}
-
-    def open(self, name: str) -> BinaryIO:
-        found = self._tar.extractfile(self._members[name])
-        if found is None:
-            raise BadDocumentError("no regular file")
-        return io.BufferedReader(found)  # type: ignore[type-var]
+    @property
+    def refused(self) -> list[str]:
+        return [
+            f"{n} {why}: {self._first[why]!r}" if self._first[why] else why for why, n in sorted(self._refused.items())
+        ]
 
 
 class FolderBundle:
     """Loose objects as one bundle: for each name its size and how it is opened."""
 
     def __init__(self, members: Mapping[str, tuple[int, Callable[[], BinaryIO]]]) -> None:
-        self._openers = {_plain_name(name): opener for name, (_, opener) in members.items()}
-        self.names = _listed(self._openers)
-        self.sizes = {_plain_name(name): size for name, (size, _) in members.items()}
+        contents: Contents[tuple[int, Callable[[], BinaryIO]]] = Contents()
+        for name, member in members.items():
+            contents.add(name, member)
+        self._members = contents.members
+        self.names = contents.names
+        self.sizes = {name: size for name, (size, _) in self._members.items()}
+        self.refused = contents.refused
 
     def open(self, name: str) -> BinaryIO:
-        return self._openers[name]()
+        return self._members[name][1]()
 
 
-class _CheckedTarInfo(tarfile.TarInfo):
-    """Refuses extended headers that would be read into memory whole."""
+class Window(io.RawIOBase):
+    """The bytes `start` to `stop` of a file that others read as well, then `tail`."""
 
-    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if not self.isreg() and self.type not in {tarfile.DIRTYPE} and self.size > _MAX_TAR_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header of {self.size} bytes")
-        return super()._proc_member(tar)  # type: ignore[misc]
+    def __init__(self, file: BinaryIO, start: int, stop: int, tail: bytes = b"") -> None:
+        self._file = file
+        self._start = start
+        self._n_bytes = stop - start
+        self._tail = tail
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._n_bytes + len(self._tail)}[whence]
+        if origin + offset < 0:
+            raise OSError(f"seek to {origin + offset}")
+        self._position = origin + offset
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        left = self._n_bytes - self._position
+        if left > 0:
+            self._file.seek(self._start + self._position)
+            data = self._file.read(min(len(buffer), left))
+        else:
+            data = self._tail[-left : -left + len(buffer)]
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def blocks(file: BinaryIO, n_bytes: int) -> Iterator[bytes]:
+    """The next `n_bytes` of a file, or what there is of them."""
+    while n_bytes > 0 and (block := file.read(min(n_bytes, 2**16))):
+        n_bytes -= len(block)
+        yield block
 
 
 def _plain_name(name: str) -> str:
-    return posixpath.normpath(name.replace("\\", "/").replace("\0", "")).lstrip("/")
-
-
-def _listed(members: Mapping[str, object]) -> list[str]:
-    """Names in order, without what leads out of the bundle and what archivers add."""
-    return sorted(n for n in members if n != ".." and not n.startswith(("../", "__MACOSX/")) and n not in {"", "."})
-
-
-def _check_directory(file: BinaryIO) -> None:
-    """Refuses a zip whose central directory would fill the memory: it is read whole."""
-    end = file.seek(0, io.SEEK_END)
-    file.seek(max(0, end - 66_000))
-    tail = file.read()
-    place = tail.rfind(b"PK\x05\x06")
-    if place < 0 or len(tail) < place + 22:
-        raise BadDocumentError("not a readable zip: no end of its directory")
-    n_members, n_bytes = struct.unpack_from("<HI", tail, place + 10)
-    wide = tail.rfind(b"PK\x06\x06")
-    if wide >= 0 and len(tail) >= wide + 56:
-        n_members, n_bytes = struct.unpack_from("<QQ", tail, wide + 32)
-    if n_members > MAX_MEMBERS or (n_bytes > _MAX_DIRECTORY_BYTES and n_bytes != 0xFFFFFFFF):
-        raise BadDocumentError(f"a zip of {n_members} members, its directory {n_bytes} bytes")
-    file.seek(0)
+    plain = posixpath.normpath(name.replace("\\", "/").replace("\0", "")).lstrip("/")
+    return plain.encode("utf-8", "replace").decode() or "."

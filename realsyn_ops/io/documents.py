@@ -58,7 +58,7 @@ def read_documents(
         if isinstance(raw, Bundle):
             yield from reader.members(raw)
             return
-        with unpacked(raw) as (kind, file):
+        with unpacked(raw) as (kind, file, _):
             if kind == "warc":
                 yield from reader.captures(file, ArchivedImages(file, images))
             elif kind == "html":
@@ -111,7 +111,7 @@ class _Reader:
         for capture in read_pages(file, shard.offset, shard.stop - shard.start, self._limits.max_document_bytes):
             record = f"@{capture.offset}"
             try:
-                if isinstance(capture.data, TooLargeError):
+                if isinstance(capture.data, BadDocumentError):
                     raise capture.data
                 yield self._page(record, capture.url, capture.data, None, charset=capture.charset, archived=archived)
             except BadDocumentError as error:

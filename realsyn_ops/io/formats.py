@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from realsyn_ops.errors import BadDocumentError
+from realsyn_ops.io.warc_damage import is_one_record_each
 
 ACCEPTED = (
     "a zip or tar of pages, tables or samples, an HTML page, WARC, parquet, or JSON lines (OBELICS or MMC4); "
@@ -19,6 +20,7 @@ MAX_UNPACKED_BYTES = 8 * 2**30
 
 MAX_RATIO = 300
 _HEAD_BYTES = 4_096
+_BLOCK_BYTES = 256 * 2**10
 _GZIP = b"\x1f\x8b"
 _HTML = re.compile(rb"\s*(?:<!doctype\s+html|<html|<head|<body|<!--|<title|<\?xml|<(?:div|p|table|h1|meta)[\s>])", re.I)
 _OTHERS = (
@@ -81,40 +83,48 @@ def _is_old_tar(head: bytes) -> bool:
 
 
 @contextmanager
-def unpacked(file: BinaryIO) -> Iterator[tuple[str, BinaryIO]]:
-    """(format, file) of an object, through gzip where it is in one. WARC stays compressed: its records are members.
+def unpacked(file: BinaryIO) -> Iterator[tuple[str, BinaryIO, str]]:
+    """(format, file, damage) of an object, through gzip where it is in one; `damage` says where that gzip was cut.
 
-    Raises BadDocumentError for what is not read, or expands beyond reason.
+    A WARC stays compressed when each of its records is a gzip member of its own. Raises BadDocumentError for what is
+    not read, or expands beyond reason.
     """
     kind = format_of(file)
     if kind != "gzip":
-        yield kind, file
+        yield kind, file, ""
         return
     try:
         with gzip.GzipFile(fileobj=file) as stream:
             kind = _named(stream.read(_HEAD_BYTES))
+        is_by_record = kind == "warc" and is_one_record_each(file)
     except (OSError, EOFError, zlib.error) as error:
         raise BadDocumentError(f"damaged gzip: {error}") from error
     file.seek(0)
-    if kind == "warc":
-        yield kind, file
+    if is_by_record:
+        yield kind, file, ""
         return
     if kind in {"gzip", "zip", "parquet"}:
         raise BadDocumentError(f"{kind} inside gzip is not read; unpack it once")
     with tempfile.TemporaryFile() as plain:
-        _gunzip(file, plain)
-        yield kind, plain
+        yield kind, plain, _gunzip(file, plain)
 
 
-def _gunzip(file: BinaryIO, plain: BinaryIO) -> None:
+def _gunzip(file: BinaryIO, plain: BinaryIO) -> str:
+    """Unpacks what can be and says what could not: empty when that is nothing."""
     n_bytes = 0
-    try:
-        with gzip.GzipFile(fileobj=file) as stream:
-            while block := stream.read(2**20):
-                n_bytes += len(block)
-                if n_bytes > MAX_UNPACKED_BYTES or n_bytes > MAX_RATIO * file.tell() + _EXPANSION_SLACK:
-                    raise BadDocumentError(f"a gzip bomb: more than {n_bytes} bytes out of {file.tell()}")
-                plain.write(block)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadDocumentError(f"damaged gzip: {error}") from error
+    damage = ""
+    with gzip.GzipFile(fileobj=file) as stream:
+        while True:
+            try:
+                block = stream.read1(_BLOCK_BYTES)
+            except (OSError, EOFError, zlib.error) as error:
+                damage = f"its gzip is damaged or cut after {n_bytes} bytes unpacked: {error}"
+                break
+            if not block:
+                break
+            n_bytes += len(block)
+            if n_bytes > MAX_UNPACKED_BYTES or n_bytes > MAX_RATIO * file.tell() + _EXPANSION_SLACK:
+                raise BadDocumentError(f"a gzip bomb: more than {n_bytes} bytes out of {file.tell()}")
+            plain.write(block)
     plain.seek(0)
+    return damage

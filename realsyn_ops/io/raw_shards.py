@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from realsyn_ops.errors import BadDocumentError
-from realsyn_ops.io.bundles import Bundle, TarBundle, ZipBundle
+from realsyn_ops.io.bundles import Bundle
 from realsyn_ops.io.formats import unpacked
 from realsyn_ops.io.record_tables import TABLES, Table
+from realsyn_ops.io.tars import TarBundle
 from realsyn_ops.io.warc import Listed, image_index, list_records
+from realsyn_ops.io.zips import ZipBundle
 from realsyn_ops.records import ImageNode, Node
 
 _PAGES = (".html", ".htm", ".xhtml")
@@ -47,14 +49,23 @@ def list_shards(raw: BinaryIO | Bundle, name: str, max_documents: int, max_bytes
     """As `documents.list_shards`; raises BadDocumentError when nothing of the object can be read."""
     if isinstance(raw, Bundle):
         return Listing(_bundle_shards(raw, name, max_documents, max_bytes))
-    with unpacked(raw) as (kind, file):
+    with unpacked(raw) as (kind, file, damage):
+        rest = [_unreadable(name, damage)] if damage else []
         if kind == "warc":
-            return _warc_listing(file, name, max_documents, max_bytes)
-        if kind == "html":
-            return Listing([Shard(file=name, kind="page", stop=1)])
-        if kind in TABLES:
-            return Listing(_table_shards(TABLES[kind](file), Shard(file=name, kind=kind), max_documents, max_bytes))
-        return Listing(_bundle_shards(open_bundle(kind, file), name, max_documents, max_bytes))
+            listing = _warc_listing(file, name, max_documents, max_bytes)
+        elif kind == "html":
+            if damage:
+                raise BadDocumentError(damage)
+            listing = Listing([Shard(file=name, kind="page", stop=1)])
+        elif kind in TABLES:
+            listing = Listing(_table_shards(TABLES[kind](file), Shard(file=name, kind=kind), max_documents, max_bytes))
+        else:
+            listing = Listing(_bundle_shards(open_bundle(kind, file), name, max_documents, max_bytes))
+        return replace(listing, shards=listing.shards + rest)
+
+
+def _unreadable(name: str, detail: str, member: str = "") -> Shard:
+    return Shard(file=name, kind="unreadable", member=member, detail=detail[:500])
 
 
 def open_bundle(kind: str, file: BinaryIO) -> Bundle:
@@ -126,10 +137,10 @@ def _bundle_shards(bundle: Bundle, name: str, max_documents: int, max_bytes: int
                 table = TABLES[kind].from_bundle(bundle, member)
                 shards += _table_shards(table, shard, max_documents, max_bytes)
             except BadDocumentError as error:
-                shards.append(Shard(file=name, kind="unreadable", member=member, detail=str(error)))
-    if not shards:
+                shards.append(_unreadable(name, str(error), member))
+    if not shards and not bundle.refused:
         raise BadDocumentError("no .html, .json, .parquet or .jsonl in the bundle")
-    return shards
+    return shards + [_unreadable(name, detail) for detail in bundle.refused]
 
 
 def _table_shards(table: Table, whole: Shard, max_documents: int, max_bytes: int) -> list[Shard]:
@@ -143,20 +154,27 @@ def _table_shards(table: Table, whole: Shard, max_documents: int, max_bytes: int
 
 
 def _warc_listing(file: BinaryIO, name: str, max_documents: int, max_bytes: int) -> Listing:
-    pages: list[Listed] = []
+    stretches: list[list[Listed]] = [[]]  # of pages; a shard does not reach across what is damaged
     images: list[Listed] = []
-    damage: list[Shard] = []
+    rest: list[Shard] = []
     for found in list_records(file):
         if isinstance(found, BadDocumentError):
-            damage.append(Shard(file=name, kind="unreadable", detail=str(found)))
+            rest.append(_unreadable(name, str(found)))
+            stretches.append([])
         else:
-            (images if found.is_image else pages).append(found)
-    share = sum(image.n_bytes for image in images) // max(1, len(pages))
-    runs = _runs([page.n_bytes + share for page in pages], max_documents, max_bytes)
-    shards = [Shard(file=name, kind="warc", start=a, stop=b, offset=pages[a].offset) for a, b in runs]
-    if not shards and not damage:
+            (images if found.is_image else stretches[-1]).append(found)
+    share = sum(image.n_bytes for image in images) // max(1, sum(map(len, stretches)))
+    shards = [
+        Shard(file=name, kind="warc", start=start, stop=stop, offset=pages[start].offset)
+        for pages in stretches
+        for start, stop in _runs([page.n_bytes + share for page in pages], max_documents, max_bytes)
+    ]
+    index, left_out = image_index(images)
+    if left_out:
+        rest.append(_unreadable(name, left_out))
+    if not shards and not rest:
         raise BadDocumentError("no page in the archive")
-    return Listing(shards + damage, image_index(images))
+    return Listing(shards + rest, index)
 
 
 def _runs(sizes: list[int], max_documents: int, max_bytes: int) -> Iterator[tuple[int, int]]:
