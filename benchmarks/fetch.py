@@ -37,7 +37,6 @@ MIX = {
     "cut": (5, "fetch_truncated"),
     "reset": (3, "fetch_failed"),
     "noai": (5, "fetch_robots"),
-    "silent": (1, "fetch_failed"),
     "endless": (1, "image_too_large"),
 }
 _SERVER = [sys.executable, str(PROJECT / "tests" / "io" / "misbehaving.py")]

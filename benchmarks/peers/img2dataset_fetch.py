@@ -1,9 +1,10 @@
 """Fetch the URLs of a file with img2dataset as it comes, into parquet, nothing decoded; print seconds and outcomes."""
 
 import json
-import re
+import resource
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import img2dataset
@@ -35,7 +36,7 @@ if __name__ == "__main__":
         "reasons": rows.loc[rows["status"] != "success", "error_message"].str[:80].value_counts().head(20).to_dict(),
         "by_kind": done["url"].str.extract(r"//[^/]+/([^/]+)/")[0].value_counts().to_dict(),
         # The downloader is a child process: its peak is what counts.
-        "peak_rss_bytes": int(sys.argv[4]) if len(sys.argv) > 4 else 0,
-        "version": re.search(r"[\d.]+", __import__("importlib.metadata").metadata.version("img2dataset"))[0],  # type: ignore[index]
+        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        "version": version("img2dataset"),
     }
     print(json.dumps(answer))

@@ -68,22 +68,23 @@ def fetch_images(
 
     `tls` replaces the context that trusts the usual authorities.
     """
-    with asyncio.Runner() as runner:
-        client = _Client(limits, policy, known, lookup, tls or ssl.create_default_context(cafile=certifi.where()))
-        loop = runner.get_loop()
-        waiting = enumerate(urls)
-        tasks: set[asyncio.Task[None]] = set()
-        try:
-            while True:
-                for place, url in islice(waiting, WINDOW - len(tasks)):
-                    task = loop.create_task(client.answer(place, url))
-                    tasks.add(task)
-                    task.add_done_callback(tasks.discard)
-                if not tasks and client.is_drained:
-                    return
-                yield from runner.run(client.take())
-        finally:
-            runner.run(client.close(list(tasks)))
+    loop = asyncio.new_event_loop()
+    client = _Client(limits, policy, known, lookup, tls or ssl.create_default_context(cafile=certifi.where()))
+    waiting = enumerate(urls)
+    tasks: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            for place, url in islice(waiting, WINDOW - len(tasks)):
+                task = loop.create_task(client.answer(place, url))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            if not tasks and client.is_drained:
+                return
+            yield from loop.run_until_complete(client.take())
+    finally:
+        loop.run_until_complete(client.close(list(tasks)))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 @dataclass(slots=True)
