@@ -8,6 +8,7 @@ import json
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from realsyn_ops.operators.hosts import host_yields
 from realsyn_ops.records import Reason, hash_order
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def build_report(staging: "Staging", facts: dict[str, Any]) -> dict[str, Any]:
             "uri": bucket.uri(f"releases/{facts['version']}/"),
             "n_pairs": facts["selection"]["n_selected"],
         },
+        "hosts": host_yields(corpus),
         "stages": _costs(bucket),
         "gates": [json.loads(bucket.get(o.key)) for o in _verdicts(bucket)],
         "synthesis": {

@@ -40,6 +40,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """What one host gave of the images asked of it."""
+
+    name: str
+    n_urls: int
+    n_images: int
+    n_bytes: int
+    rejects: tuple[tuple[str, int], ...]
+
+    @property
+    def share(self) -> float:
+        """Images per URL asked for."""
+        return self.n_images / self.n_urls if self.n_urls else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class StageCost:
     """A stage over all its days and tasks: seconds add up, memory is the highest of any task."""
 
@@ -86,6 +102,7 @@ class Figures:
     uri: str
     models: tuple[tuple[str, str], ...]
     funnel: dict[str, tuple[Step, ...]]
+    hosts: tuple[Host, ...]
     stages: tuple[StageCost, ...]
     gates: tuple[Gate, ...]
     selection: Selection
@@ -112,6 +129,7 @@ def read_figures(report: Mapping[str, Any]) -> Figures:
         uri=release.get("uri") or "",
         models=tuple((kind, str(name)) for kind, name in (report.get("models") or {}).items()),
         funnel={stream: tuple(map(_step, (report.get("funnel") or {}).get(stream) or ())) for stream in STREAMS},
+        hosts=tuple(map(_host, report.get("hosts") or ())),
         stages=_stage_costs(report.get("stages") or ()),
         gates=tuple(map(_gate, report.get("gates") or ())),
         selection=selection,
@@ -141,6 +159,11 @@ def _step(values: Mapping[str, Any]) -> Step:
 def _by_count(counts: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
     counted = [(reason, n) for reason, n in (counts or {}).items() if n]
     return tuple(sorted(counted, key=lambda item: (-item[1], item[0])))
+
+
+def _host(values: Mapping[str, Any]) -> Host:
+    n_urls, n_images, n_bytes = (values.get(name) or 0 for name in ("n_urls", "n_images", "n_bytes"))
+    return Host(values.get("host") or "", n_urls, n_images, n_bytes, _by_count(values.get("rejects")))
 
 
 def _stage_costs(rows: Any) -> tuple[StageCost, ...]:

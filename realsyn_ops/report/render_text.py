@@ -20,6 +20,7 @@ def render_text(report: Mapping[str, Any], *, console: Console) -> None:
         if steps := figures.funnel[stream]:
             _print_table(console, stream.capitalize(), *_funnel_table(steps))
     _print_table(console, "Rejects by reason", *_rejects_table(figures))
+    _print_table(console, "Images fetched", *_hosts_table(figures))
     _print_table(console, "Balance", ("", ">"), _facts(_selection(figures)))
     _print_table(console, "Synthetic texts", ("made by", "texts>"), _synthesis_rows(figures))
     _print_table(console, "Stages", *_stage_table(figures))
@@ -112,6 +113,21 @@ def _rejects_table(figures: Figures) -> _Table:
             if step.n_unaccounted and step.n_in >= step.n_kept:
                 rows.append((stream, step.name, Text("no reason", style="red"), wording.count(step.n_unaccounted), ""))
     return ("of", "step", "reason", "records>", ""), rows
+
+
+def _hosts_table(figures: Figures) -> _Table:
+    rows: list[tuple[str | Text, ...]] = [
+        (
+            host.name,
+            wording.count(host.n_urls),
+            wording.count(host.n_images),
+            Text(wording.percent(host.share), style="bold"),
+            wording.megabytes(host.n_bytes),
+            Text(", ".join(f"{wording.reason_name(reason)} {wording.count(n)}" for reason, n in host.rejects)),
+        )
+        for host in figures.hosts
+    ]
+    return ("host", "URLs>", "images>", "share>", "bytes>", "refused"), rows
 
 
 def _selection(figures: Figures) -> tuple[tuple[str, object], ...]:

@@ -78,6 +78,16 @@ def example_report() -> Json:
                 step("quality", 18_322, 13_870, (2_130_000_000, 1_820_000_000), emoji=2, no_action=4_450),
             ],
         },
+        "hosts": [
+            {
+                "host": "images.example",
+                "n_urls": 900,
+                "n_images": 720,
+                "n_bytes": 81_000_000,
+                "rejects": {"fetch_not_found": 150, "fetch_robots": 30},
+            },
+            {"host": "3 others", "n_urls": 12, "n_images": 12, "n_bytes": 900_000, "rejects": {}},
+        ],
         "stages": [
             stage("curate_images", "embed", first, 50.0, 1_450_000_000),
             stage("pair_texts", "retrieve", first, 9.0, 640_000_000),

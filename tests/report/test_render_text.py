@@ -27,6 +27,7 @@ def text_of(report: dict[str, Any], *, is_terminal: bool = False, width: int = 8
         ["extract", "18,322", "18,322", "0", "0.0%", "–"],
         ["images", "quality", "image", "too", "small", "200", "shorter", "side", "below", "the", "limit"],
         ["documents", "extract", "empty", "document", "6", "neither", "text", "nor", "image", "in", "it"],
+        ["images.example", "900", "720", "80.0%", "81", "MB", "fetch", "not", "found", "150,", "fetch", "robots", "30"],
         ["curate_images", "embed", "8", "1", "min", "30", "s", "45.0", "s", "1.45", "GB"],
         ["passed", "images", "2025-02-18", "9"],
         ["FAILED", "pairs", "2025-02-18", "9", "unique", "key:", "2", "of", "440"],
