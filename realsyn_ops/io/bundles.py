@@ -28,7 +28,7 @@ class TooLargeError(BadDocumentError):
 
 @runtime_checkable
 class Bundle(Protocol):
-    """Files by their path in a bundle: `names` in order, `sizes` as declared; `refused` says what is left out, and why."""
+    """Files by their path: `names` in order, `sizes` as declared; `refused` says what is left out, and why."""
 
     names: list[str]
     sizes: dict[str, int]

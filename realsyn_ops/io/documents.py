@@ -20,6 +20,12 @@ from realsyn_ops.io.record_tables import Table
 from realsyn_ops.io.warc import ArchivedImages, read_pages
 from realsyn_ops.records import Document, ImageNode, Node, Reason, Reject
 
+MAX_PAGE_BYTES = 16 * 2**20
+"""A page's own bytes whatever the limit of a document: to parse it takes thirty times as many."""
+
+MAX_SHARD_IMAGE_BYTES = 2**30
+"""What the images of one shard may hold, each counted once: they are in memory together when it is extracted."""
+
 __all__ = ["Limits", "Listing", "Shard", "list_shards", "read_documents"]
 
 
@@ -79,6 +85,9 @@ class _Reader:
         self._shard = shard
         self._source = source
         self._limits = limits
+        self._max_page_bytes = min(limits.max_document_bytes, MAX_PAGE_BYTES)
+        self._seen: set[int] = set()
+        self._left = MAX_SHARD_IMAGE_BYTES
 
     def members(self, bundle: Bundle) -> Iterator[Document | Reject]:
         """Pages of a bundle, or its samples: records with their images beside them."""
@@ -86,7 +95,7 @@ class _Reader:
         images = raw_shards.sample_images(bundle) if shard.kind == "samples" else {}
         for name in raw_shards.members_of(bundle, shard.kind)[shard.start : shard.stop]:
             try:
-                data = read_member(bundle, name, self._limits.max_document_bytes)
+                data = read_member(bundle, name, self._max_page_bytes)
                 if shard.kind == "samples":
                     url, title, nodes = read_record(parse_line(data))
                     nodes = raw_shards.with_sample_names(nodes, bundle, name, raw_shards.sample_of(images, name))
@@ -99,16 +108,16 @@ class _Reader:
     def page(self, file: BinaryIO) -> Iterator[Document | Reject]:
         """An HTML page that is an object of its own."""
         try:
-            data = file.read(self._limits.max_document_bytes + 1)
-            if len(data) > self._limits.max_document_bytes:
-                raise TooLargeError(f"more than {self._limits.max_document_bytes} bytes")
+            data = file.read(self._max_page_bytes + 1)
+            if len(data) > self._max_page_bytes:
+                raise TooLargeError(f"more than {self._max_page_bytes} bytes")
             yield self._page("", "", data, None)
         except BadDocumentError as error:
             yield self.reject("", error)
 
     def captures(self, file: BinaryIO, archived: Archived) -> Iterator[Document | Reject]:
         shard = self._shard
-        for capture in read_pages(file, shard.offset, shard.stop - shard.start, self._limits.max_document_bytes):
+        for capture in read_pages(file, shard.offset, shard.stop - shard.start, self._max_page_bytes):
             record = f"@{capture.offset}"
             try:
                 if isinstance(capture.data, BadDocumentError):
@@ -157,6 +166,10 @@ class _Reader:
         if not found:
             return self._refuse(record, Reason.EMPTY_DOCUMENT, "no text and no image")
         read = tuple(images.read(node) if isinstance(node, ImageNode) else node for node in found)
+        for node in read:
+            if isinstance(node, ImageNode) and node.data is not None and (seen := hash(node.data)) not in self._seen:
+                self._seen.add(seen)
+                self._left -= len(node.data)
         return Document(self._source, self._shard.file, record, url, title, read)
 
     def _images(
@@ -169,7 +182,7 @@ class _Reader:
             base=base,
             archived=archived,
             max_image_bytes=self._limits.max_image_bytes,
-            max_total_bytes=self._limits.max_document_bytes,
+            max_total_bytes=max(0, min(self._limits.max_document_bytes, self._left)),
         )
 
     def _refuse(self, record: str, reason: Reason, detail: str) -> Reject:

@@ -17,7 +17,8 @@ from realsyn_ops.io.page_parts import BY_TAG, INLINE, Part, part_of
 from realsyn_ops.records import Node, TextNode
 
 # A parser walks its open elements at every tag: cost is tags times depth, and unclosed formatting elements are copied
-# into every block that follows. Pages of people stay far below (depth 60, a million tags at depth 20).
+# into every block that follows. Pages of people stay far below (depth 60, some 100,000 tags).
+MAX_TAGS = 1_000_000
 MAX_DEPTH = 5_000
 MAX_WORK = 50_000_000
 MAX_COPIES = 1_500_000
@@ -267,6 +268,8 @@ def _check_nesting(data: bytes) -> None:
     n_tags = data.count(b"<")
     if n_tags <= 1_000:
         return
+    if n_tags > MAX_TAGS:
+        raise BadDocumentError(f"{n_tags} tags, limit {MAX_TAGS}")
     n_formatting = len(_FORMATTING_TAG.findall(data))
     if n_tags <= MAX_DEPTH and n_tags * n_tags <= MAX_WORK and n_tags * n_formatting <= MAX_COPIES:
         return  # not even all of them inside each other would be too much

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from realsyn_ops.errors import BadDocumentError
+from realsyn_ops.io.bundles import TooLargeError
 from realsyn_ops.io.charsets import clean_text
 from realsyn_ops.records import ImageNode, Node, TextNode
 
 COLUMNS = ("texts", "images", "metadata", "general_metadata", "url", "title")
+MAX_TEXT_CHARS = 16 * 2**20
 _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
@@ -30,7 +32,14 @@ def parse_line(line: bytes) -> Mapping[str, Any]:
 
 
 def read_record(record: Mapping[str, Any]) -> tuple[str, str, Iterator[Node]]:
-    """(url, title, nodes) of a record; raises BadDocumentError for lists that are missing or do not match."""
+    """(url, title, nodes) of a record; raises BadDocumentError for lists that are missing or do not match.
+
+    Raises TooLargeError for texts of more than MAX_TEXT_CHARS: to fold them takes twenty times their size.
+    """
+    listed = record.get("text_list" if "text_list" in record else "texts")
+    n_chars = sum(len(text) for text in listed if isinstance(text, str)) if isinstance(listed, list) else 0
+    if n_chars > MAX_TEXT_CHARS:
+        raise TooLargeError(f"{n_chars} characters of text, limit {MAX_TEXT_CHARS}")
     if "text_list" in record:
         return _read_mmc4(record)
     texts, images = record.get("texts"), record.get("images")

@@ -14,6 +14,7 @@ from realsyn_ops.io.zips import ZipBundle
 from realsyn_ops.records import ImageNode, Node
 
 _PAGES = (".html", ".htm", ".xhtml")
+_MAX_SHARDS = 100_000
 _IMAGES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif")
 
 
@@ -144,10 +145,16 @@ def _bundle_shards(bundle: Bundle, name: str, max_documents: int, max_bytes: int
 
 
 def _table_shards(table: Table, whole: Shard, max_documents: int, max_bytes: int) -> list[Shard]:
-    shards = [
-        replace(whole, group=group, start=start, stop=stop, offset=offset)
-        for group, start, stop, offset in table.ranges(max_documents, max_bytes)
-    ]
+    shards: list[Shard] = []
+    try:
+        for group, start, stop, offset in table.ranges(max_documents, max_bytes):
+            if len(shards) == _MAX_SHARDS:
+                raise BadDocumentError(f"more than {_MAX_SHARDS} shards; the rest from row {start} on is not read")
+            shards.append(replace(whole, group=group, start=start, stop=stop, offset=offset))
+    except BadDocumentError as error:
+        if not shards:
+            raise
+        return [*shards, _unreadable(whole.file, str(error), whole.member)]
     if not shards:
         raise BadDocumentError("no records")
     return shards

@@ -5,6 +5,7 @@ A row is a mapping or, where it cannot be read, the error that says why; the row
 
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol, Self
 
 import pyarrow as pa
@@ -13,14 +14,25 @@ import pyarrow.parquet as pq
 from realsyn_ops.errors import BadDocumentError
 from realsyn_ops.io.bundles import BUNDLE_ERRORS, Bundle, TooLargeError, read_member
 from realsyn_ops.io.interleaved import COLUMNS, parse_line
+from realsyn_ops.io.memory_bound import bounded_memory
 
 # What is kept of a parquet file inside a bundle (it is read by seeking), and what one value of a column may hold on
 # average: a column chunk is read page by page, and a page holds whole values.
 MAX_MEMBER_BYTES = 512 * 2**20
 MAX_VALUE_BYTES = 64 * 2**20
+MAX_VALUES = 1_000_000
+"""Places in the lists of one row. A line of JSON may hold more commas than that, since texts have them too."""
+
 _MAX_GROUPS = 100_000
+_ROW_SHARE = 8
+_MAX_MARKS = 4 * MAX_VALUES
 _BATCH_BYTES = 32 * 2**20
-_PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, NotImplementedError)
+_BATCH_VALUES = 2_000_000
+_DECODING_BYTES = 2**29  # what a page of a file that lies may cost before it is found out
+_MAX_FOOTER_BYTES = 64 * 2**20
+_PARQUET_ERRORS = (
+    pa.ArrowException, MemoryError, OSError, ValueError, KeyError, OverflowError, NotImplementedError,
+)  # fmt: skip
 
 Row = Mapping[str, Any] | BadDocumentError
 
@@ -43,7 +55,14 @@ class ParquetTable:
 
     def __init__(self, file: BinaryIO) -> None:
         try:
-            self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
+            with _decoding():
+                self._file = pq.ParquetFile(
+                    file,
+                    pre_buffer=False,
+                    buffer_size=2**20,
+                    thrift_string_size_limit=_MAX_FOOTER_BYTES,
+                    thrift_container_size_limit=_MAX_GROUPS,
+                )
         except _PARQUET_ERRORS as error:
             raise BadDocumentError(f"not readable as parquet: {error}") from error
         names = set(self._file.schema_arrow.names)
@@ -68,14 +87,16 @@ class ParquetTable:
         self._check_group(group)
         try:
             first = sum(self._file.metadata.row_group(before).num_rows for before in range(group))
-            size = min(64, self._rows_in(_BATCH_BYTES, group))
+            batches = self._file.iter_batches(self._rows_at_once(group), row_groups=[group], columns=self._columns)
             row = 0
-            for batch in self._file.iter_batches(size, row_groups=[group], columns=self._columns):
+            while row < stop:
+                with _decoding():
+                    batch = next(batches, None)
+                if batch is None:
+                    raise BadDocumentError(f"row group {group} ends after {row} of {stop} rows")
                 for place in range(max(0, start - row), min(batch.num_rows, stop - row)):
                     yield first + row + place, _parquet_row(batch, place, max_bytes)
                 row += batch.num_rows
-                if row >= stop:
-                    return
         except _PARQUET_ERRORS as error:
             raise BadDocumentError(f"row group {group}: {error}") from error
 
@@ -88,6 +109,11 @@ class ParquetTable:
                     f"row group {group}: {chunk.total_uncompressed_size} bytes in {chunk.num_values} values of "
                     f"{chunk.path_in_schema}, limit {MAX_VALUE_BYTES} each"
                 )
+
+    def _rows_at_once(self, group: int) -> int:
+        about = self._file.metadata.row_group(group)
+        n_values = max((about.column(place).num_values for place in range(about.num_columns)), default=0)
+        return max(1, min(64, self._rows_in(_BATCH_BYTES, group), _BATCH_VALUES * about.num_rows // max(1, n_values)))
 
     def _rows_in(self, n_bytes: int, group: int) -> int:
         about = self._file.metadata.row_group(group)
@@ -106,13 +132,19 @@ class JsonlTable:
 
     def ranges(self, max_rows: int, max_bytes: int) -> Iterator[tuple[int, int, int, int]]:
         start = offset = size = number = 0
-        for number, length in enumerate(self._lengths(), start=1):
-            size += length
-            if number - start >= max_rows or size >= max_bytes:
-                yield 0, start, number, offset
-                start, offset, size = number, offset + size, 0
+        damage: BadDocumentError | None = None
+        try:
+            for number, length in enumerate(self._lengths(), start=1):
+                size += length
+                if number - start >= max_rows or size >= max_bytes:
+                    yield 0, start, number, offset
+                    start, offset, size = number, offset + size, 0
+        except BadDocumentError as error:
+            damage = error
         if number > start:
             yield 0, start, number, offset
+        if damage is not None:
+            raise damage
 
     def rows(self, group: int, start: int, stop: int, offset: int, max_bytes: int) -> Iterator[tuple[int, Row]]:
         try:
@@ -145,17 +177,33 @@ class JsonlTable:
         return n_bytes
 
 
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Within, Arrow takes memory up to a bound: its pool's first gigabyte of address space, and _DECODING_BYTES."""
+    pa.allocate_buffer(_BATCH_BYTES)  # the pool reserves that gigabyte at its first use: before the bound is drawn
+    with bounded_memory(_DECODING_BYTES):
+        yield
+
+
 def _parquet_row(batch: pa.RecordBatch, place: int, max_bytes: int) -> Row:
     row = batch.slice(place, 1)
     try:
+        for name in ("texts", "images"):
+            lists = row.column(name)
+            if isinstance(lists, (pa.ListArray, pa.LargeListArray)) and len(lists.flatten()) > MAX_VALUES:
+                return TooLargeError(f"{len(lists.flatten())} places in {name}, limit {MAX_VALUES}")
+        if row.nbytes > _ROW_SHARE * max_bytes:
+            return TooLargeError(f"{row.nbytes} bytes, limit {_ROW_SHARE * max_bytes} with its images")
         record: Mapping[str, Any] = row.to_pylist()[0]
-    except (ValueError, pa.ArrowException) as error:
+    except _PARQUET_ERRORS as error:
         return BadDocumentError(f"not readable: {error}")
-    n_bytes = sum(len(text) for text in record.get("texts") or () if isinstance(text, str))
-    return TooLargeError(f"{n_bytes} characters of text, limit {max_bytes}") if n_bytes > max_bytes else record
+    return record
 
 
 def _jsonl_row(line: bytes) -> Row:
+    n_values = sum(line.count(mark) for mark in (b",", b"[", b"{"))
+    if n_values > _MAX_MARKS:
+        return TooLargeError(f"up to {n_values} values, limit {_MAX_MARKS}")
     try:
         return parse_line(line)
     except BadDocumentError as error:
