@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     fetch_allowed: str = Field(
         "", description="Private networks or HOST:PORTs that may be fetched from all the same, blanks between."
     )
-    fetch_connections: int = Field(64, ge=1, description="Requests that a fetch task has under way at once.")
+    fetch_requests: int = Field(64, ge=1, description="Requests that a fetch task has under way at once.")
     fetch_per_host: int = Field(8, ge=1, description="Of those, how many to one site.")
     encoder: str = Field("", description="Replaces the preset's encoder: see docs/operations.md.")
     captioner: str = Field("", description="Replaces the preset's captioner.")

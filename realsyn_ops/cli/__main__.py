@@ -52,8 +52,11 @@ def documents_count(value: str) -> str:
 @app.command()
 def demo(
     folder: Annotated[
-        Path | None, typer.Option("--input", help="A folder of your own: HTML with images, OBELICS parquet or jsonl.")
+        Path | None, typer.Option("--input", help="A folder of your own: HTML with images, WARC, OBELICS, MMC4.")
     ] = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Fetch the images that its documents name by address.")
+    ] = False,
     documents: Annotated[
         str, typer.Option(callback=documents_count, help="How many of the demo's documents, or 'all'.")
     ] = "",
@@ -70,7 +73,7 @@ def demo(
         count = None if not documents else "all" if documents == "all" else int(documents)
         done = False
         try:
-            path = run_demo(stack, console, folder=folder, documents=count)  # type: ignore[arg-type]
+            path = run_demo(stack, console, folder=folder, documents=count, fetch=fetch)  # type: ignore[arg-type]
             done = True
         finally:
             if not (keep and done):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from realsyn_ops.cli.airflow_api import AirflowApi, Run, TaskState
 from realsyn_ops.errors import PermanentError, ServiceError
@@ -40,10 +41,10 @@ class Chain:
         self.show = show
         self.n_retried = 0
 
-    def run_day(self, day: str) -> None:
-        """Ingest a day and wait until its pairs are published."""
+    def run_day(self, day: str, params: dict[str, Any] | None = None) -> None:
+        """Ingest a day, with params other than the defaults, and wait until its pairs are published."""
         known = {dag: {run.run_id for run in self.api.runs(dag)} for dag in CHAIN}
-        self.api.trigger("ingest_documents", partition_key=day)
+        self.api.trigger("ingest_documents", partition_key=day, conf=params)
         progress = Progress(day, time.monotonic(), dict.fromkeys(CHAIN, "waiting"))
         finished: dict[str, float] = {}
         while len(finished) < len(CHAIN):

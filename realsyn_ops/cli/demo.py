@@ -35,7 +35,9 @@ class RawInput:
     name: str
 
 
-def run_demo(stack: Stack, console: Console, *, folder: Path | None, documents: int | Literal["all"] | None) -> Path:
+def run_demo(
+    stack: Stack, console: Console, *, folder: Path | None, documents: int | Literal["all"] | None, fetch: bool
+) -> Path:
     """Everything between starting and stopping the services. Returns the release's local folder."""
     started = time.monotonic()
     raw = prepare_input(stack.home, folder, documents)
@@ -51,7 +53,7 @@ def run_demo(stack: Stack, console: Console, *, folder: Path | None, documents: 
     with live_progress(console) as show:
         chain = Chain(api, show)
         for day in raw.days:
-            chain.run_day(day)
+            chain.run_day(day, {"fetch_images": True} if fetch else {})
         is_new = chain.run_release()
     version = releases.newest(stack.bucket)
     path = fetch_release(stack, version)

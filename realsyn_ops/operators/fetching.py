@@ -273,7 +273,7 @@ def _limits(chosen: IngestPlan) -> "FetchLimits":
 
     return FetchLimits(
         max_bytes=chosen.max_image_bytes,
-        max_connections=settings().fetch_connections,
+        max_connections=settings().fetch_requests,
         max_per_host=settings().fetch_per_host,
     )
 
