@@ -1,6 +1,7 @@
 """The one way in which this project looks at an encoded image: its header first, then pixels within a limit.
 
-Values in, values out: no file, no network. Whatever bytes come in, the answer is an image or a reason.
+Values in, values out: no file, no network. Whatever bytes come in, the answer is an image or a reason. Which decoder
+reads what, and why: docs/decisions/0011-image-decoders.md.
 """
 
 import io
@@ -9,13 +10,26 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
+import cv2
 import numpy as np
-from PIL import Image
+import simplejpeg
+from PIL import Image, ImageCms
 
+from realsyn_ops.image_header import BadHeaderError, header_reason, read_header
+from realsyn_ops.image_header import image_format as image_format
 from realsyn_ops.records import Reason
 
-_VERIFY_SIDE_PX = 256
+# One thread a task, as for the models; the results are the same with any number.
+cv2.setNumThreads(1)
+
+_VERIFY_SIDE_PX = 32
+_JPEG_SCALES = (8, 4, 2, 1)
+_JPEG_SURPLUS = 1.5
+_MAX_PROFILE_BYTES = 4 * 2**20
+_MAX_SAME = 2
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -26,7 +40,6 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_MAGIC = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"))
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -42,52 +55,147 @@ class ImageInfo:
 def read_image(data: bytes, *, max_pixels: int) -> ImageInfo | tuple[Reason, str]:
     """What the image is, or the reason and detail why it is refused.
 
-    Only JPEG, PNG, WebP and GIF, told by their first bytes. Pixels are counted in the header before any is decoded;
-    then the image is decoded once, so that what is kept can be decoded later.
+    Formats are told by the first bytes (`image_format`). What the header says is judged before a pixel is decoded; then
+    the image is decoded once, reduced where its codec can, so that what is kept can be decoded later.
     """
-    kind = _format(data)
+    kind = image_format(data)
     if kind is None:
         return Reason.IMAGE_FORMAT, f"starts with {data[:12]!r}"
     try:
+        header = read_header(data, kind)
+        if refused := header_reason(header, max_pixels=max_pixels):
+            return refused
         with _pixel_guard(max_pixels):
-            with Image.open(io.BytesIO(data), formats=[kind]) as image:
-                width, height = image.size
-            if width * height > max_pixels:
-                return Reason.IMAGE_TOO_MANY_PIXELS, f"{width} x {height}, limit {max_pixels}"
             decode_image(data, max_side=_VERIFY_SIDE_PX)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         return Reason.IMAGE_TOO_MANY_PIXELS, str(error)
+    except BadHeaderError as error:
+        return Reason.IMAGE_BROKEN, str(error)
     except Exception as error:  # noqa: BLE001 - decoders raise anything at damaged bytes
         return Reason.IMAGE_BROKEN, _ADDRESS.sub("", f"{type(error).__name__}: {error}")[:500]
-    return ImageInfo(kind, width, height)
+    return ImageInfo(kind, header.width, header.height)
 
 
-def decode_image(data: bytes, *, max_side: int | None = None) -> Image.Image:
-    """The image as people see it: first frame, turned as its EXIF says, on white, RGB with 8 bits.
+def decode_image(data: bytes, *, max_side: int | None = None, shorter_side: int | None = None) -> Image.Image:
+    """The image as people see it: first frame, turned as its EXIF says, on white, sRGB with 8 bits.
 
-    With `max_side` its longer side is at most that, and a JPEG is decoded no larger than needed. Raises whatever Pillow
-    raises for an image that `read_image` would refuse.
+    Reduced, never enlarged, to a longer side of `max_side` or a shorter one of `shorter_side`; a JPEG is decoded no
+    larger than that needs. Raises whatever a decoder raises for an image that `read_image` would refuse.
     """
-    with Image.open(io.BytesIO(data), formats=[kind] if (kind := _format(data)) else []) as image:
+    kind = image_format(data)
+    with Image.open(io.BytesIO(data), formats=[kind] if kind else []) as image:
         turn = _TRANSPOSE.get(_orientation(image))
-        if max_side:
-            image.draft("RGB", (max_side, max_side))
-        image.load()
-        plain = _to_rgb(image)
-    if max_side and max(plain.size) > max_side:
-        plain.thumbnail((max_side, max_side), Image.Resampling.BICUBIC)
+        profile = image.info.get("icc_profile")
+        size = _reduced(image.size, max_side, shorter_side)
+        plain = _flat(_pixels(data, image, size))
+    plain = _to_srgb(_resize(plain, size), profile)
     return plain.transpose(turn) if turn is not None else plain
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def reduce_image(image: Image.Image, *, shorter_side: int) -> Image.Image:
+    """A decoded image with its shorter side reduced to that, at the same ratio; a smaller one is left as it is."""
+    return _resize(image, _reduced(image.size, None, shorter_side))
+
+
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Each pixel the mean of the area it covers, as in RealSyn's own img2dataset calls; the same bytes on any CPU."""
+    if image.size == size:
+        return image
+    return Image.fromarray(cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_AREA), image.mode)
+
+
+def _reduced(size: tuple[int, int], max_side: int | None, shorter_side: int | None) -> tuple[int, int]:
+    scale = 1.0
+    if max_side:
+        scale = min(scale, max_side / max(size))
+    if shorter_side:
+        scale = min(scale, shorter_side / min(size))
+    return size if scale == 1 else (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+
+
+def _pixels(data: bytes, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The first frame in the mode it is stored in, at least of that size."""
+    if image.format in {"JPEG", "MPO"}:
+        scaled = _jpeg_sides(image.size, size)
+        if image.mode in {"L", "RGB"} and (pixels := _strict_jpeg(data, image.mode, scaled)) is not None:
+            return pixels
+        image.draft(None, scaled)
+    elif image.format == "WEBP" and not getattr(image, "is_animated", False):
+        return _still_webp(data)
+    image.load()
+    return image
+
+
+def _jpeg_sides(full: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Sides of the smallest of libjpeg's scales of 1/8, 1/4 and 1/2 that leaves something to resize from."""
+    for scale in _JPEG_SCALES:
+        sides = -(-full[0] // scale), -(-full[1] // scale)
+        if all(side >= _JPEG_SURPLUS * wanted for side, wanted in zip(sides, size, strict=True)):
+            return sides
+    return full
+
+
+def _strict_jpeg(data: bytes, mode: str, sides: tuple[int, int]) -> Image.Image | None:
+    """None for a JPEG with any fault: Pillow tells a fault that viewers forgive from a broken file."""
+    try:
+        pixels = simplejpeg.decode_jpeg(
+            data,
+            "GRAY" if mode == "L" else "RGB",
+            fastdct=False,
+            fastupsample=False,
+            min_width=sides[0],
+            min_height=sides[1],
+        )
+    except ValueError:
+        return None
+    return Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels)
+
+
+def _still_webp(data: bytes) -> Image.Image:
+    """Through OpenCV: the same pixels as Pillow's, which decodes a still as an animation, in 4 times the memory."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("the WEBP data cannot be decoded")
+    order = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+    return Image.fromarray(cv2.cvtColor(pixels, order, dst=pixels))
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """The image on white, in a mode that can be resized: L, RGB or CMYK."""
     if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8))
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        opaque = image.convert("RGBA")
-        ground = Image.new("RGBA", opaque.size, "white")
-        ground.alpha_composite(opaque)
-        return ground.convert("RGB")
+        layered = image if image.mode == "RGBA" else image.convert("RGBA")
+        ground = Image.new("RGB", layered.size, "white")
+        ground.paste(layered, mask=layered)
+        return ground
+    if image.mode in {"L", "RGB", "CMYK"}:
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
+    """By the image's colour profile, where that is one for its mode and differs from sRGB; a broken one is ignored."""
+    if isinstance(profile, bytes) and 0 < len(profile) <= _MAX_PROFILE_BYTES:
+        transform = _srgb_transform(profile, image.mode)
+        if transform is not None:
+            return transform.apply(image)
     return image.convert("RGB")
+
+
+@lru_cache(maxsize=16)
+def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    if mode == "RGB":
+        cube = np.stack(np.meshgrid(*[np.arange(0, 256, 32)] * 3), -1).reshape(1, -1, 3).astype(np.uint8)
+        moved = np.asarray(transform.apply(Image.fromarray(cube)))
+        if np.abs(moved.astype(int) - cube).max() <= _MAX_SAME:
+            return None
+    return transform
 
 
 def _orientation(image: Image.Image) -> int:
@@ -96,12 +204,6 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - any parser error means the same
         return 1
-
-
-def _format(data: bytes) -> str | None:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
 
 
 @contextmanager

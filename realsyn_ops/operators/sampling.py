@@ -147,7 +147,9 @@ def export(work: Work) -> Work:
         samples = (
             Sample(
                 row["key"],
-                stage.reencode(decode_image(data[row["key"]]), side_px=chosen.image_side_px),
+                stage.reencode(
+                    decode_image(data[row["key"]], shorter_side=chosen.image_side_px), side_px=chosen.image_side_px
+                ),
                 row["text1"],
                 stage.sample_fields(row),
             )

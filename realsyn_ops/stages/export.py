@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from realsyn_ops.errors import PermanentError
+from realsyn_ops.image_codec import reduce_image
 
 _QUALITY = 95
 _N_TEXTS = 3
@@ -22,13 +23,9 @@ def reencode(image: Image.Image, *, side_px: int) -> bytes:
 
     As the RealSyn handbook's img2dataset call does (image_size 224, keep_ratio, resize_only_if_bigger).
     """
-    shorter = min(image.size)
-    if shorter > side_px:
-        width, height = (max(1, round(side * side_px / shorter)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
     content = io.BytesIO()
     # Pillow would carry what else came with the picture (comment, profile) into the file.
-    pixels = image.copy()
+    pixels = reduce_image(image, shorter_side=side_px).copy()
     pixels.info.clear()
     pixels.save(content, format="JPEG", quality=_QUALITY)
     return content.getvalue()

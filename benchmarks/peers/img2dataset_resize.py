@@ -1,0 +1,27 @@
+"""img2dataset's Resizer, as the RealSyn handbook calls it, on each list of files: seconds of CPU, read to JPEG."""
+
+import io
+import json
+import os
+import re
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+from img2dataset.resizer import Resizer
+
+resize = Resizer(224, "keep_ratio", resize_only_if_bigger=True)
+answer = {"seconds": {}, "n_failed": {}, "version": version("img2dataset")}
+for listed in sys.argv[1:]:
+    files = [Path(line) for line in Path(listed).read_text().splitlines()]
+    for path in files[:3]:
+        resize(io.BytesIO(path.read_bytes()))
+    started = time.process_time()
+    failed = sum(resize(io.BytesIO(path.read_bytes()))[-1] is not None for path in files)
+    answer["seconds"][Path(listed).name] = time.process_time() - started
+    answer["n_failed"][Path(listed).name] = failed
+peak = re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]
+print(json.dumps(answer | {"peak_rss_bytes": int(peak) * 1024}))
