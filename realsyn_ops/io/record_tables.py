@@ -3,7 +3,7 @@
 A row is a mapping or, where it cannot be read, the error that says why; the rows after it are read all the same.
 """
 
-import io
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol, Self
@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from realsyn_ops.errors import BadDocumentError
-from realsyn_ops.io.bundles import BUNDLE_ERRORS, Bundle, TooLargeError, read_member
+from realsyn_ops.io.bundles import BUNDLE_ERRORS, Bundle, TooLargeError
 from realsyn_ops.io.interleaved import COLUMNS, parse_line
 from realsyn_ops.io.memory_bound import bounded_memory
 
-# What is kept of a parquet file inside a bundle (it is read by seeking), and what one value of a column may hold on
-# average: a column chunk is read page by page, and a page holds whole values.
-MAX_MEMBER_BYTES = 512 * 2**20
+# What a parquet file inside a bundle may hold (it is read by seeking, from a copy), and what one value of a column may
+# hold on average: a column chunk is read page by page, and a page holds whole values.
+MAX_MEMBER_BYTES = 8 * 2**30
 MAX_VALUE_BYTES = 64 * 2**20
 MAX_VALUES = 1_000_000
 """Places in the lists of one row. A line of JSON may hold more commas than that, since texts have them too."""
@@ -31,7 +31,7 @@ _BATCH_VALUES = 2_000_000
 _DECODING_BYTES = 2**29  # what a page of a file that lies may cost before it is found out
 _MAX_FOOTER_BYTES = 64 * 2**20
 _PARQUET_ERRORS = (
-    pa.ArrowException, MemoryError, OSError, ValueError, KeyError, OverflowError, NotImplementedError,
+    pa.ArrowException, MemoryError, RuntimeError, OSError, ValueError, KeyError, OverflowError, NotImplementedError,
 )  # fmt: skip
 
 Row = Mapping[str, Any] | BadDocumentError
@@ -74,18 +74,31 @@ class ParquetTable:
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, member: str) -> Self:
-        return cls(io.BytesIO(read_member(bundle, member, MAX_MEMBER_BYTES)))
+        copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the table
+        n_bytes = 0
+        try:
+            with bundle.open(member) as source:
+                while block := source.read(2**20):
+                    n_bytes += copy.write(block)
+                    if n_bytes > MAX_MEMBER_BYTES:
+                        raise TooLargeError(f"more than {MAX_MEMBER_BYTES} bytes; give the file outside of a bundle")
+        except BUNDLE_ERRORS as error:
+            raise BadDocumentError(f"damaged: {error}") from error
+        return cls(copy)  # type: ignore[arg-type]
 
     def ranges(self, max_rows: int, max_bytes: int) -> Iterator[tuple[int, int, int, int]]:
         for group in range(self._file.metadata.num_row_groups):
-            n_rows = self._file.metadata.row_group(group).num_rows
-            step = min(max_rows, self._rows_in(max_bytes, group))
+            try:
+                n_rows = self._file.metadata.row_group(group).num_rows
+                step = min(max_rows, self._rows_in(max_bytes, group))
+            except _PARQUET_ERRORS as error:
+                raise BadDocumentError(f"row group {group} and on: {error}") from error
             for start in range(0, n_rows, step):
                 yield group, start, min(start + step, n_rows), 0
 
     def rows(self, group: int, start: int, stop: int, offset: int, max_bytes: int) -> Iterator[tuple[int, Row]]:
-        self._check_group(group)
         try:
+            self._check_group(group)
             first = sum(self._file.metadata.row_group(before).num_rows for before in range(group))
             batches = self._file.iter_batches(self._rows_at_once(group), row_groups=[group], columns=self._columns)
             row = 0

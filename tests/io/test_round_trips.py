@@ -1,4 +1,4 @@
-"""Published formats are read whole: OBELICS and MMC4 as released, WebDataset samples, HTML bundles of every container."""
+"""Published formats are read whole: OBELICS and MMC4 as released, WebDataset, HTML bundles of every kind."""
 
 import gzip
 import io

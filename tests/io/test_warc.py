@@ -1,4 +1,4 @@
-"""WARC and WARC.gz as `warcio` writes them: which records are documents, what their bodies say, what the archive shows."""
+"""WARC and WARC.gz as `warcio` writes them: which records are documents, what they say, which images they show."""
 
 import base64
 import gzip
