@@ -9,7 +9,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.extracted import STAGE, day_rows
-from realsyn_ops.operators.fetching import FETCH, fetch_rows, opt_out_digest, with_fetched
+from realsyn_ops.operators.fetched import FETCH, fetch_rows, with_fetched
+from realsyn_ops.operators.fetching import opt_out_digest
 from realsyn_ops.operators.publishing import event_extra, publish_days, run_gate
 from realsyn_ops.operators.raw import list_raw, shard_documents, shard_file, write_shards
 from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging
@@ -60,7 +61,12 @@ def extract(work: Work) -> Work:
         return work
     chosen = IngestPlan.from_json(staging.plan_json())
     with measured(staging, STAGE, work["shard"]):
-        documents = with_fetched(shard_documents(staging, work["shard"], chosen), staging, work["shard"])
+        documents = with_fetched(
+            shard_documents(staging, work["shard"], chosen),
+            staging,
+            work["shard"],
+            max_document_bytes=chosen.max_document_bytes,
+        )
         extraction = extract_documents(documents, day=chosen.day, max_pixels=chosen.max_image_pixels)
         tables = {
             name: pa.Table.from_pylist(extraction.tables[name], schema=getattr(schemas, name.upper()))

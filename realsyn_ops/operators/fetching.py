@@ -7,36 +7,32 @@ runs is in the table `fetches`, the bytes of images in `images`: the plan's `ref
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.sdk import task
 
+from realsyn_ops.operators.fetched import FETCH, is_remote, parts_of
 from realsyn_ops.operators.raw import shard_documents
 from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_staging
 from realsyn_ops.plans import IngestPlan
-from realsyn_ops.records import Document, ImageNode, Reason, Reject, image_key, url_key
+from realsyn_ops.records import Document, ImageNode, Reason, image_key, url_key
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from realsyn_ops.io.fetch import Fetched, FetchLimits, FetchPolicy
     from realsyn_ops.io.shards import Staging
     from realsyn_ops.io.storage import Bucket
 
 log = logging.getLogger(__name__)
 
-FETCH = "fetch"
 BATCH_URLS = 10_000
 """Looked up in the corpus and asked for together."""
 PART_URLS = 1_000
 PART_BYTES = 64 * 2**20
 _LOOKUP = 500
 _LOOKED_UP = 32
-_HELD_PARTS = 4
 OPT_OUT = ("opt-out/domains.txt", "opt-out/keys.txt")
 """Lists in the bucket, one domain or image key a line: nothing of them is fetched."""
 
@@ -50,7 +46,7 @@ def fetch(work: Work) -> Work:
         return work
     with measured(staging, FETCH, work["shard"]):
         urls = dict.fromkeys(node.url for node in _remote_nodes(staging, work, chosen))
-        parts = _parts_of(staging, work["shard"])
+        parts = parts_of(staging, work["shard"])
         answered = {
             url
             for part in parts
@@ -72,80 +68,10 @@ def opt_out_digest(bucket: "Bucket") -> str:
     return digest([(found or b"").decode("utf-8", "replace") for found in lists]) if any(lists) else ""
 
 
-def with_fetched(documents: Iterable[Document | Reject], staging: "Staging", shard: str) -> Iterator[Document | Reject]:
-    """The documents with the bytes, or the reason, of every image that was fetched for their shard."""
-    parts = _parts_of(staging, shard)
-    if not parts:
-        yield from documents
-        return
-    answers = _StagedAnswers(staging, parts)
-    for document in documents:
-        if isinstance(document, Document):
-            nodes = tuple(answers.fill(node) if _is_remote(node) else node for node in document.nodes)  # type: ignore[arg-type]
-            document = replace(document, nodes=nodes)
-        yield document
-
-
-def fetch_rows(staging: "Staging", columns: list[str]) -> "Iterator[pa.Table]":
-    """The day's rows of `fetches`: each URL once, by the first shard that asked for it, in order of key."""
-    import pyarrow as pa
-
-    from realsyn_ops.io import schemas
-
-    seen: set[str] = set()
-    tables = [schemas.FETCHES.empty_table()]
-    for table in staging.read(FETCH, "fetches"):
-        keys = table["key"].to_pylist()
-        first = [i for i, key in enumerate(keys) if key not in seen and not seen.add(key)]  # type: ignore[func-returns-value]
-        tables.append(table.take(pa.array(first, pa.int64())))
-    yield pa.concat_tables(tables).sort_by("key").select(columns)
-
-
-class _StagedAnswers:
-    """The staged answers of one shard. They came roughly in the order of the documents: few parts' bytes are held."""
-
-    def __init__(self, staging: "Staging", parts: list[str]) -> None:
-        self._staging = staging
-        self._answers = {
-            row["url"]: (row["reason"], row["detail"] or "", part, number)
-            for part in parts
-            for number, row in enumerate(
-                staging.read_shard(FETCH, part, "fetches", columns=["url", "reason", "detail"]).to_pylist()
-            )
-        }
-        self._held: dict[str, pa.ChunkedArray] = {}
-
-    def fill(self, node: ImageNode) -> ImageNode:
-        if node.url not in self._answers:
-            return node
-        reason, detail, part, row = self._answers[node.url]
-        if reason:
-            return replace(node, reason=Reason(reason), detail=detail)
-        return replace(node, data=self._bytes_of(part)[row].as_py(), reason=None, detail="")
-
-    def _bytes_of(self, part: str) -> "pa.ChunkedArray":
-        held = self._held.pop(part, None)
-        if held is None:
-            held = self._staging.read_shard(FETCH, part, "bytes", columns=["data"])["data"]
-            while len(self._held) >= _HELD_PARTS:
-                del self._held[next(iter(self._held))]
-        self._held[part] = held
-        return held
-
-
-def _parts_of(staging: "Staging", shard: str) -> list[str]:
-    """The staged parts of a shard, `SHARD-NUMBER` each."""
-    return [name for name in staging.shards(FETCH) if name.startswith(f"{shard}-")]
-
-
-def _is_remote(node: object) -> bool:
-    return isinstance(node, ImageNode) and node.reason is Reason.IMAGE_REMOTE and bool(node.url)
-
-
 def _remote_nodes(staging: "Staging", work: Work, chosen: IngestPlan) -> Iterator[ImageNode]:
     for document in shard_documents(staging, work["shard"], chosen):
         if isinstance(document, Document):
-            yield from (node for node in document.nodes if _is_remote(node))  # type: ignore[misc]
+            yield from (node for node in document.nodes if is_remote(node))  # type: ignore[misc]
 
 
 def _answers(staging: "Staging", chosen: IngestPlan, urls: list[str]) -> "Iterator[Fetched]":

@@ -9,7 +9,7 @@ import pytest
 
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
-from realsyn_ops.operators import fetching
+from realsyn_ops.operators import fetched, fetching
 from realsyn_ops.operators.raw import list_raw, write_shards
 from realsyn_ops.plans import IngestPlan
 from realsyn_ops.settings import settings
@@ -47,7 +47,7 @@ def staged(
 
 
 def answers(staging: Staging) -> dict[str, Any]:
-    rows = [row for table in staging.read(fetching.FETCH, "fetches") for row in table.to_pylist()]
+    rows = [row for table in staging.read(fetched.FETCH, "fetches") for row in table.to_pylist()]
     assert len({row["url"] for row in rows}) == len(rows)
     return {row["url"]: row["reason"] or row["image_key"] for row in rows}
 
@@ -93,7 +93,7 @@ def test_documents_get_the_bytes_or_the_reason(
     fetching.fetch.function(work)
     plan = IngestPlan.from_json(staging.plan_json())
     read = fetching.shard_documents(staging, work["shard"], plan)
-    (document,) = fetching.with_fetched(read, staging, work["shard"])
+    (document,) = fetched.with_fetched(read, staging, work["shard"], max_document_bytes=10_000)
     found = [(node.data, node.reason) for node in document.nodes if hasattr(node, "src")]  # type: ignore[union-attr]
     assert found == [
         (picture("/ok/1.jpg"), None),
@@ -101,6 +101,21 @@ def test_documents_get_the_bytes_or_the_reason(
         (None, "fetch_robots"),
         (picture("/ok/1.jpg"), None),
     ]
+
+
+def test_a_document_gets_no_more_bytes_than_it_may(
+    bucket: Bucket, site: tuple[MisbehavingServer, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, address = site
+    urls = [f"{address}/ok/1.jpg", f"{address}/ok/1.jpg", f"{address}/ok/2.jpg", f"{address}/ok/3.jpg"]
+    staging, work = staged(bucket, urls, monkeypatch)
+    fetching.fetch.function(work)
+    read = fetching.shard_documents(staging, work["shard"], IngestPlan.from_json(staging.plan_json()))
+    limit = 2 * len(picture("/ok/1.jpg")) + 10
+    (document,) = fetched.with_fetched(read, staging, work["shard"], max_document_bytes=limit)
+    found = [(node.reason, node.detail) for node in document.nodes if hasattr(node, "src")]  # type: ignore[union-attr]
+    size = len(picture("/ok/3.jpg"))
+    assert found == [(None, "")] * 3 + [("image_too_large", f"{size} bytes, 10 left to this document")]
 
 
 def test_nothing_is_fetched_where_the_plan_does_not_say_so(
@@ -113,7 +128,7 @@ def test_nothing_is_fetched_where_the_plan_does_not_say_so(
     write_shards(other, list_raw(bucket, DAY), plan)
     fetching.fetch.function(work | {"staging": other.prefix})
     assert not server.asked
-    assert other.shards(fetching.FETCH) == []
+    assert other.shards(fetched.FETCH) == []
     assert staging.prefix != other.prefix
 
 
