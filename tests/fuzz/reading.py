@@ -94,8 +94,8 @@ def _warc_of(headers: bytes, body: bytes) -> bytes:
     block = b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n" + body
     record = (
         b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://host/p\r\n"
-        b"Content-Type: application/http; msgtype=response\r\nContent-Length: %d\r\n\r\n%s\r\n\r\n"
-        % (len(block), block)
+        b"Content-Type: application/http; msgtype=response\r\n"
+        b"Content-Length: %d\r\n\r\n%s\r\n\r\n" % (len(block), block)
     )
     return record + record
 
