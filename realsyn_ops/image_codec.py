@@ -41,6 +41,10 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+# A few bytes too many are padding; more of them are what a decoder that lost its way left over.
+_JPEG_DAMAGE = re.compile(r"Premature end|Corrupt JPEG data: (?!\d{1,2} extraneous bytes)")
+
+Pixels = Image.Image | np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,13 @@ def decode_image(data: bytes, *, max_side: int | None = None, shorter_side: int 
     larger than that needs. Raises whatever a decoder raises for an image that `read_image` would refuse.
     """
     kind = image_format(data)
-    with Image.open(io.BytesIO(data), formats=[kind] if kind else []) as image:
-        turn = _TRANSPOSE.get(_orientation(image))
+    with _no_remarks(), Image.open(io.BytesIO(data), formats=[kind] if kind else []) as image:
         profile = image.info.get("icc_profile")
         size = _reduced(image.size, max_side, shorter_side)
-        plain = _flat(_pixels(data, image, size))
-    plain = _to_srgb(_resize(plain, size), profile)
+        pixels = _pixels(data, image, size)
+        # Only now: Pillow loads a PNG to find its EXIF data, and an error of that load would be taken for no EXIF data.
+        turn = _TRANSPOSE.get(_orientation(image))
+    plain = _to_srgb(_resize(_flat(pixels), size), profile)
     return plain.transpose(turn) if turn is not None else plain
 
 
@@ -97,11 +102,17 @@ def reduce_image(image: Image.Image, *, shorter_side: int) -> Image.Image:
     return _resize(image, _reduced(image.size, None, shorter_side))
 
 
-def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _resize(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
     """Each pixel the mean of the area it covers, as in RealSyn's own img2dataset calls; the same bytes on any CPU."""
-    if image.size == size:
-        return image
-    return Image.fromarray(cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_AREA), image.mode)
+    if isinstance(pixels, Image.Image):
+        if pixels.size == size:
+            return pixels
+        # In two steps where there is enough to reduce: no second copy of a large image.
+        whole = min(side // wanted for side, wanted in zip(pixels.size, size, strict=True)) // 2
+        pixels = np.asarray(pixels.reduce(whole) if whole > 1 else pixels)
+    if pixels.shape[1::-1] != size:
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return Image.fromarray(pixels, "CMYK" if pixels.shape[2:] == (4,) else None)
 
 
 def _reduced(size: tuple[int, int], max_side: int | None, shorter_side: int | None) -> tuple[int, int]:
@@ -113,13 +124,13 @@ def _reduced(size: tuple[int, int], max_side: int | None, shorter_side: int | No
     return size if scale == 1 else (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
 
 
-def _pixels(data: bytes, image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The first frame in the mode it is stored in, at least of that size."""
+def _pixels(data: bytes, image: Image.Image, size: tuple[int, int]) -> Pixels:
+    """The first frame as it is stored, at least of that size."""
     if image.format in {"JPEG", "MPO"}:
-        scaled = _jpeg_sides(image.size, size)
-        if image.mode in {"L", "RGB"} and (pixels := _strict_jpeg(data, image.mode, scaled)) is not None:
+        sides = _jpeg_sides(image.size, size)
+        if (pixels := _strict_jpeg(data, image, sides)) is not None:
             return pixels
-        image.draft(None, scaled)
+        image.draft(None, sides)
     elif image.format == "WEBP" and not getattr(image, "is_animated", False):
         return _still_webp(data)
     image.load()
@@ -135,43 +146,48 @@ def _jpeg_sides(full: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]
     return full
 
 
-def _strict_jpeg(data: bytes, mode: str, sides: tuple[int, int]) -> Image.Image | None:
-    """None for a JPEG with any fault: Pillow tells a fault that viewers forgive from a broken file."""
+def _strict_jpeg(data: bytes, image: Image.Image, sides: tuple[int, int]) -> "np.ndarray | None":
+    """By libjpeg-turbo, which says of what is missing or damaged. None for what it cannot read or viewers forgive."""
+    space = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}.get(image.mode)
+    if space is None:
+        return None
     try:
         pixels = simplejpeg.decode_jpeg(
-            data,
-            "GRAY" if mode == "L" else "RGB",
-            fastdct=False,
-            fastupsample=False,
-            min_width=sides[0],
-            min_height=sides[1],
+            data, space, fastdct=False, fastupsample=False, min_width=sides[0], min_height=sides[1]
         )
-    except ValueError:
+    except ValueError as error:
+        if _JPEG_DAMAGE.match(str(error)):
+            raise
         return None
-    return Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels)
+    if space == "CMYK" and "adobe" in image.info:
+        np.subtract(255, pixels, out=pixels)
+    return pixels[:, :, 0] if space == "GRAY" else pixels
 
 
-def _still_webp(data: bytes) -> Image.Image:
-    """Through OpenCV: the same pixels as Pillow's, which decodes a still as an animation, in 4 times the memory."""
+def _still_webp(data: bytes) -> Pixels:
+    """By OpenCV: the same pixels as Pillow's, which decodes a still as an animation, in three times the memory."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("the WEBP data cannot be decoded")
-    order = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-    return Image.fromarray(cv2.cvtColor(pixels, order, dst=pixels))
+    if pixels.shape[2] == 4:
+        return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA, dst=pixels))
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
 
 
-def _flat(image: Image.Image) -> Image.Image:
+def _flat(pixels: Pixels) -> Pixels:
     """The image on white, in a mode that can be resized: L, RGB or CMYK."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8))
-    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        layered = image if image.mode == "RGBA" else image.convert("RGBA")
+    if not isinstance(pixels, Image.Image):
+        return pixels
+    if pixels.mode.startswith("I"):
+        return (np.asarray(pixels).clip(0, 65_535) >> 8).astype(np.uint8)
+    if pixels.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in pixels.info:
+        layered = pixels if pixels.mode == "RGBA" else pixels.convert("RGBA")
         ground = Image.new("RGB", layered.size, "white")
         ground.paste(layered, mask=layered)
         return ground
-    if image.mode in {"L", "RGB", "CMYK"}:
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
+    if pixels.mode in {"L", "RGB", "CMYK"}:
+        return pixels
+    return pixels.convert("L" if pixels.mode == "1" else "RGB")
 
 
 def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
@@ -207,6 +223,14 @@ def _orientation(image: Image.Image) -> int:
 
 
 @contextmanager
+def _no_remarks() -> Iterator[None]:
+    """Pillow warns of each odd EXIF tag: thousands of lines of log for one image that is fine otherwise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+@contextmanager
 def _pixel_guard(max_pixels: int) -> Iterator[None]:
     """Pillow's own guard at our limit, its warning an error: frames larger than their header are caught by it too.
 
@@ -216,7 +240,6 @@ def _pixel_guard(max_pixels: int) -> Iterator[None]:
     Image.MAX_IMAGE_PIXELS = min(max_pixels, 2 * before) if before else max_pixels
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     finally:

@@ -10,23 +10,26 @@ from importlib.metadata import version
 from pathlib import Path
 
 # The packages' own `__init__` would import torch and matplotlib, for methods that are not raced.
-root = Path(importlib.util.find_spec("imagededup").origin).parent
+spec = importlib.util.find_spec("imagededup")
+[root] = spec.submodule_search_locations or [] if spec else []
 for name in ("methods", "utils"):
     package = types.ModuleType(f"imagededup.{name}")
-    package.__path__ = [str(root / name)]
+    package.__path__ = [f"{root}/{name}"]
     sys.modules[package.__name__] = package
 
-from imagededup.methods.hashing import PHash
+from imagededup.methods.hashing import PHash  # noqa: E402
 
 hasher = PHash(verbose=False)
-answer = {"seconds": {}, "n_failed": {}, "version": version("imagededup")}
+seconds: dict[str, float] = {}
+n_failed: dict[str, int] = {}
 for listed in sys.argv[1:]:
     files = [Path(line) for line in Path(listed).read_text().splitlines()]
     for path in files[:3]:
         hasher.encode_image(image_file=path)
     started = time.process_time()
     failed = sum(hasher.encode_image(image_file=path) is None for path in files)
-    answer["seconds"][Path(listed).name] = time.process_time() - started
-    answer["n_failed"][Path(listed).name] = failed
-peak = re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]
-print(json.dumps(answer | {"peak_rss_bytes": int(peak) * 1024}))
+    seconds[Path(listed).name] = time.process_time() - started
+    n_failed[Path(listed).name] = failed
+peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
+answer = {"seconds": seconds, "n_failed": n_failed, "peak_rss_bytes": peak, "version": version("imagededup")}
+print(json.dumps(answer))

@@ -14,14 +14,16 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 from img2dataset.resizer import Resizer
 
 resize = Resizer(224, "keep_ratio", resize_only_if_bigger=True)
-answer = {"seconds": {}, "n_failed": {}, "version": version("img2dataset")}
+seconds: dict[str, float] = {}
+n_failed: dict[str, int] = {}
 for listed in sys.argv[1:]:
     files = [Path(line) for line in Path(listed).read_text().splitlines()]
     for path in files[:3]:
         resize(io.BytesIO(path.read_bytes()))
     started = time.process_time()
     failed = sum(resize(io.BytesIO(path.read_bytes()))[-1] is not None for path in files)
-    answer["seconds"][Path(listed).name] = time.process_time() - started
-    answer["n_failed"][Path(listed).name] = failed
-peak = re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]
-print(json.dumps(answer | {"peak_rss_bytes": int(peak) * 1024}))
+    seconds[Path(listed).name] = time.process_time() - started
+    n_failed[Path(listed).name] = failed
+peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
+answer = {"seconds": seconds, "n_failed": n_failed, "peak_rss_bytes": peak, "version": version("img2dataset")}
+print(json.dumps(answer))
