@@ -2,7 +2,8 @@
 
 **Runs** when `ingest_documents` has published a day, or by hand with that day as *Partition key*. It replaces the day
 in `sentence_scores` and `sentence_embeddings`, and those days of `sentence_clusters` that changed. The first day ever
-fits the codebook (word counts and centroids) that later days use.
+fits the codebook (word counts and centroids) that later days use. What parser and language model say of a sentence is
+kept in `sentence_measures`: a run with other limits computes none of it again.
 
 **Red task.** *filter_shard*, *score*: a model could not be loaded, or memory ran out; see the log. *audit*: a broken
 expectation or an alarm about near-duplicates; nothing was published; look at the Data Docs page named in the log.
@@ -14,9 +15,10 @@ expectation or an alarm about near-duplicates; nothing was published; look at th
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag
 
 from realsyn_ops.operators import assets
-from realsyn_ops.operators.clustering import audit, cluster, count_words, filter_shard, plan, publish, score
+from realsyn_ops.operators.clustering import audit, cluster, count_words, plan, publish
 from realsyn_ops.operators.params import CLUSTER
 from realsyn_ops.operators.run import DEFAULT_ARGS
+from realsyn_ops.operators.sentence_filter import filter_shard, score
 
 
 @dag(

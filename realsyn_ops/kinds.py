@@ -49,6 +49,14 @@ class Parser(Protocol):
     def parse(self, texts: list[str]) -> list[Parse]: ...
 
 
+class LanguageIdentifier(Protocol):
+    name: str
+
+    def identify(self, texts: list[str], language: str) -> list[tuple[str, float]]:
+        """Per text its likeliest language (ISO 639-1) and the probability that it is in ``language``."""
+        ...
+
+
 class Tagger(Protocol):
     name: str
 

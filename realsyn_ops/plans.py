@@ -16,6 +16,7 @@ from typing import Any, Self
 from realsyn_ops.errors import BadPlanError
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 
 def check_day(value: object) -> str:
@@ -134,10 +135,19 @@ class CuratePlan(Plan):
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterPlan(Plan):
+    """``parsed_by`` and ``scored_by``: what made the measures that this run may take from an earlier one."""
+
     day: str
+    parsed_by: str = ""
+    scored_by: str = ""
     shard_sentences: int = 1_500
     min_words: int = 3
     max_words: int = 81
+    drop_personal_data: bool = True
+    language: str = "en"
+    min_language_score: float = 0.1
+    max_site_share: float = 0.1
+    min_site_pages: int = 30
     min_relations: int = 1
     min_actions: int = 1
     min_entropy: float = 0.3
@@ -153,6 +163,10 @@ class ClusterPlan(Plan):
         super().__post_init__()
         self.require("shard_sentences", self.shard_sentences >= 1, "at least 1")
         self.require("max_words", self.max_words >= self.min_words >= 1, "at least min_words, both at least 1")
+        self.require("language", not self.language or bool(_LANGUAGE.fullmatch(self.language)), "empty or as in en")
+        self.require("min_language_score", 0 <= self.min_language_score <= 1, "from 0 to 1")
+        self.require("max_site_share", 0 < self.max_site_share <= 1, "above 0 and at most 1")
+        self.require("min_site_pages", self.min_site_pages >= 1, "at least 1")
         self.require(
             "max_perplexity", self.max_perplexity > self.min_perplexity >= 0, "above min_perplexity, both at least 0"
         )

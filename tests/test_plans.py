@@ -45,7 +45,7 @@ def other_value(value: Any) -> Any:
         case tuple():
             return (("encoder", "demo"),)
         case _:
-            return {"demo": "clip", "failed": "all"}.get(value, "2025-02-19")
+            return {"demo": "clip", "failed": "all", "en": "de"}.get(value, "2025-02-19")
 
 
 @pytest.mark.parametrize("day", ["2025-02-18", "2024-02-29", "1999-12-31"])
@@ -104,6 +104,10 @@ def test_any_other_key_is_refused_by_its_rule(key: object, rule: str) -> None:
         (CuratePlan, "max_group_share", [0, 1.01], [0.01, 1]),
         (ClusterPlan, "shard_sentences", [0], [1]),
         (ClusterPlan, "max_words", [2, 0], [3]),
+        (ClusterPlan, "language", ["English", "EN", "e", "en-US"], ["", "de", "ceb"]),
+        (ClusterPlan, "min_language_score", [-0.01, 1.01], [0, 1]),
+        (ClusterPlan, "max_site_share", [0, 1.01], [0.01, 1]),
+        (ClusterPlan, "min_site_pages", [0], [1]),
         (ClusterPlan, "max_perplexity", [30, 29.9], [30.1]),
         (ClusterPlan, "min_similarity", [0, 1.01], [0.01, 1]),
         (ClusterPlan, "sentences_per_cluster", [0], [1]),

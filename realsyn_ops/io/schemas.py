@@ -86,12 +86,25 @@ SENTENCE_SCORES = pa.schema(
         *_KEY,
         ("n_nodes", pa.int32()),
         ("n_words", pa.int32()),
+        ("language", pa.string()),
+        ("language_score", pa.float64()),
+        ("site_share", pa.float64()),
         ("n_relations", pa.int32()),
         ("n_actions", pa.int32()),
         ("entropy", pa.float64()),
         ("perplexity", pa.float64()),
         ("reason", pa.string()),
         ("value", pa.float64()),
+    ]
+)
+SENTENCE_MEASURES = pa.schema(
+    [
+        *_KEY,
+        ("n_relations", pa.int32()),
+        ("n_actions", pa.int32()),
+        ("parsed_by", pa.string()),
+        ("perplexity", pa.float64()),
+        ("scored_by", pa.string()),
     ]
 )
 CURATED_IMAGES = pa.schema(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from realsyn_ops.errors import PermanentError
-from realsyn_ops.kinds import Captioner, Encoder, LanguageModel, Parser, Rewriter, Tagger
+from realsyn_ops.kinds import Captioner, Encoder, LanguageIdentifier, LanguageModel, Parser, Rewriter, Tagger
 from realsyn_ops.presets import check_spec
 
 
@@ -80,6 +80,12 @@ def load_parser(spec: str, *, device: str, threads: int, models_path: Path) -> P
         if spec == "demo":
             return SpacyParser(*demo_pipeline())
         return SpacyParser(spec, spec.removeprefix("spacy:"))
+
+
+def load_language_identifier() -> LanguageIdentifier:
+    from realsyn_ops.models.language_id import FastTextIdentifier
+
+    return FastTextIdentifier()
 
 
 @contextmanager

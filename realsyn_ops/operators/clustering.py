@@ -1,33 +1,25 @@
-"""Tasks of `cluster_sentences`: a day's sentences are filtered, scored and embedded; the corpus is freed of
-near-duplicates and laid into the clusters of the codebook.
+"""Tasks of `cluster_sentences`: a day's sentences are filtered, scored and embedded (`sentence_filter`); the corpus is
+freed of near-duplicates and laid into the clusters of the codebook.
 
 The first day ever fits the codebook (word counts, centroids); later days use the one in force.
 """
 
 import io
 import json
-import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.duplicates import alarms, converge, corpus_rows, is_within_threshold, source_losses
+from realsyn_ops.operators.measures import TABLE as MEASURES_TABLE
+from realsyn_ops.operators.measures import day_measures
+from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
 from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days, vector_checks
-from realsyn_ops.operators.run import (
-    Work,
-    by_reason,
-    digest,
-    measured,
-    open_bucket,
-    open_staging,
-    preset_models,
-    resolved_preset,
-)
-from realsyn_ops.plans import ClusterPlan, check_day, code_digest, shard_bounds
-from realsyn_ops.settings import settings
+from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging
+from realsyn_ops.operators.sentence_filter import FILTER, SCORE, SITES, stage_ranges, stage_sites
+from realsyn_ops.plans import ClusterPlan, shard_bounds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +27,6 @@ if TYPE_CHECKING:
 
     from realsyn_ops.io.shards import Staging
 
-log = logging.getLogger(__name__)
-
-FILTER = "filter"
-SCORE = "score"
 GROUPS = "cluster"
 
 
@@ -47,84 +35,28 @@ def plan(**context: Any) -> list[Work]:
     """Decide the day's sentences, the models, the codebook and the shards."""
     from realsyn_ops.io.codebook import current_version
     from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.io.shards import Staging
+    from realsyn_ops.models.identity import measured_by
 
-    day = check_day(context.get("partition_key"))
     bucket = open_bucket()
-    sentences = Corpus(bucket).read("sentences", ["key", "n_nodes"], day=day)
-    if sentences.num_rows == 0:
-        raise AirflowSkipException(f"no sentences of {day} in the corpus: nothing to cluster")
-    params = dict(context["params"])
-    preset = params.pop("preset") or settings().preset
-    chosen = ClusterPlan(
+    day, sentences = day_rows(bucket, context, "sentences", ["key", "n_nodes"])
+    documents = Corpus(bucket).read("documents", ["key", "url", "source"], day=day).to_pylist()
+    preset, models = chosen_models(context)
+    staging, chosen = staged_plan(
+        bucket,
+        "cluster_sentences",
+        ClusterPlan,
+        context,
         day=day,
-        inputs=digest(sentences.to_pydict()),
-        code=code_digest(),
+        inputs=digest([sentences.to_pydict(), documents]),
         preset=preset,
-        models=preset_models(preset),
+        models=models,
         codebook=current_version(bucket),
-        **params,
+        parsed_by=measured_by("parser", dict(models)["parser"]),
+        scored_by=measured_by("language_model", dict(models)["language_model"]),
     )
-    staging = Staging.create(bucket, "cluster_sentences", day, chosen)
-    bounds = shard_bounds(sentences.num_rows, chosen.shard_sentences)
-    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(len(bounds))]
-
-
-@task
-def filter_shard(work: Work) -> Work:
-    """The paper's quality rules on a shard: emoji, URL, words, complexity, action; and the words of what passes."""
-    import pyarrow as pa
-
-    from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.models.load import load_parser
-    from realsyn_ops.stages.filter import count_words, parse_reason, sentence_text_reason, word_tokens
-
-    staging = open_staging(work)
-    if staging.is_done(FILTER, work["shard"]):
-        return work
-    chosen = ClusterPlan.from_json(staging.plan_json())
-    with measured(staging, FILTER, work["shard"]):
-        corpus = Corpus(staging.bucket)
-        rows = corpus.read("sentences", ["key", "day", "text", "n_nodes"], day=chosen.day).to_pylist()
-        start, stop = shard_bounds(len(rows), chosen.shard_sentences)[int(work["shard"])]
-        rows = rows[start:stop]
-        for row in rows:
-            broken = sentence_text_reason(row["text"], min_words=chosen.min_words, max_words=chosen.max_words)
-            row["reason"], row["value"] = broken or (None, None)
-            row["n_words"] = count_words(row["text"])
-        parsed = [row for row in rows if row["reason"] is None]
-        parser = load_parser(
-            resolved_preset(chosen).parser,
-            device=settings().device,
-            threads=settings().threads,
-            models_path=settings().models_path,
-        )
-        for row, parse in zip(parsed, parser.parse([row["text"] for row in parsed]), strict=True):
-            row["n_relations"], row["n_actions"] = parse.n_relations, parse.n_actions
-            broken = parse_reason(
-                parse.n_relations, parse.n_actions, min_relations=chosen.min_relations, min_actions=chosen.min_actions
-            )
-            row["reason"], row["value"] = broken or (None, None)
-        words: Counter[str] = Counter()
-        rejected: Counter[str] = Counter()
-        for row in rows:
-            if row["reason"]:
-                rejected[row["reason"]] += row["n_nodes"]
-            else:
-                for word in word_tokens(row["text"]):
-                    words[word] += row["n_nodes"]
-        ordered = sorted(words.items())
-        tables = {
-            "sentences": pa.Table.from_pylist(rows, schema=_filtered_schema()),
-            "words": pa.table(
-                {"word": [w for w, _ in ordered], "count": pa.array([c for _, c in ordered], pa.int64())}
-            ),
-        }
-        n_in = sum(row["n_nodes"] for row in rows)
-        counts = by_reason("sentences", n_in, n_in - sum(rejected.values()), rejected)
-        staging.write(FILTER, work["shard"], tables, counts)
-    log.info("shard %s: %s", work["shard"], counts)
-    return work
+    stage_sites(staging, documents)
+    stage_ranges(staging, sentences["key"].to_pylist(), shard_bounds(sentences.num_rows, chosen.shard_sentences))
+    return shard_works(staging, sentences.num_rows, chosen.shard_sentences)
 
 
 @task
@@ -145,61 +77,6 @@ def count_words(shards: list[Work]) -> list[Work]:
             words = dict(total)
         staging.put("words.json", json.dumps(words, sort_keys=True).encode())
     return works
-
-
-@task
-def score(work: Work) -> Work:
-    """Entropy and perplexity of a shard's sentences (the semantic filter), then embeddings of those that pass."""
-    import numpy as np
-    import pyarrow as pa
-
-    from realsyn_ops.io import schemas
-    from realsyn_ops.models.load import load_encoder, load_language_model
-    from realsyn_ops.stages.filter import entropy, entropy_reason, perplexity_reason, word_tokens
-
-    staging = open_staging(work)
-    if staging.is_done(SCORE, work["shard"]):
-        return work
-    chosen = ClusterPlan.from_json(staging.plan_json())
-    with measured(staging, SCORE, work["shard"]):
-        words = json.loads(staging.get("words.json"))
-        total = sum(words.values())
-        rows = staging.read_shard(FILTER, work["shard"], "sentences").to_pylist()
-        judged = [row for row in rows if row["reason"] is None]
-        for row in judged:
-            row["entropy"] = entropy(word_tokens(row["text"]), words, total)
-            row["reason"], row["value"] = entropy_reason(row["entropy"], min_entropy=chosen.min_entropy) or (None, None)
-        fluent = [row for row in judged if row["reason"] is None]
-        where: dict[str, Any] = {
-            "device": settings().device,
-            "threads": settings().threads,
-            "models_path": settings().models_path,
-        }
-        models = resolved_preset(chosen)
-        perplexities = load_language_model(models.language_model, **where).perplexity([row["text"] for row in fluent])
-        for row, perplexity in zip(fluent, perplexities.tolist(), strict=True):
-            row["perplexity"] = perplexity
-            broken = perplexity_reason(
-                perplexity, min_perplexity=chosen.min_perplexity, max_perplexity=chosen.max_perplexity
-            )
-            row["reason"], row["value"] = broken or (None, None)
-        kept = [row for row in fluent if row["reason"] is None]
-        encoder = load_encoder(models.encoder, **where)
-        vectors = encoder.encode_texts([row["text"] for row in kept]).astype(np.float16)
-        embeddings = [{**row, "embedding": vector} for row, vector in zip(kept, vectors, strict=True)]
-        tables = {
-            "scores": pa.Table.from_pylist(rows, schema=schemas.SENTENCE_SCORES),
-            "embeddings": pa.Table.from_pylist(embeddings, schema=schemas.sentence_embeddings(encoder.dim)),
-        }
-        rejected: Counter[str] = Counter()
-        for row in judged:
-            if row["reason"]:
-                rejected[row["reason"]] += row["n_nodes"]
-        n_in = sum(row["n_nodes"] for row in judged)
-        counts = by_reason("sentences", n_in, n_in - sum(rejected.values()), rejected)
-        staging.write(SCORE, work["shard"], tables, counts)
-    log.info("shard %s: %s", work["shard"], counts)
-    return work
 
 
 @task
@@ -248,7 +125,7 @@ def audit(work: Work) -> Work:
     """Close the run's manifest, then check scores, embeddings, groups and clusters. Red: nothing is published."""
     staging = open_staging(work)
     with measured(staging, "audit"):
-        shards = {FILTER: staging.shards(FILTER), SCORE: staging.shards(SCORE), GROUPS: [work["shard"]]}
+        shards = {stage: staging.shards(stage) for stage in (SITES, FILTER, SCORE)} | {GROUPS: [work["shard"]]}
         staging.finish(shards, name=f"manifest-{work['shard']}")
         run_gate(staging, _frames(staging, work))
     return work
@@ -267,6 +144,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         if not chosen.codebook:
             words = json.loads(staging.get("words.json"))
             publish_codebook(staging.bucket, Codebook(words, _centroids(staging, work)))
+        scores = staging.read_all(SCORE, "scores")
         embeddings = staging.read_all(SCORE, "embeddings")
         groups = staging.read_shard(GROUPS, work["shard"], "groups")
         published = Corpus(staging.bucket).days("sentence_clusters")
@@ -274,24 +152,16 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         changed = publish_days(
             staging,
             {
-                "sentence_scores": (
-                    schemas.SENTENCE_SCORES,
-                    {chosen.day: one_table(staging.read_all(SCORE, "scores"))},
+                MEASURES_TABLE: (
+                    schemas.SENTENCE_MEASURES,
+                    {chosen.day: one_table(day_measures(staging, chosen, scores))},
                 ),
+                "sentence_scores": (schemas.SENTENCE_SCORES, {chosen.day: one_table(scores)}),
                 "sentence_embeddings": (embeddings.schema, {chosen.day: one_table(embeddings)}),
                 "sentence_clusters": (schemas.SENTENCE_CLUSTERS, days | split_days(groups)),
             },
         )
     outlet_events[assets.SENTENCE_CLUSTERS].extra = event_extra(staging, changed, groups.num_rows)
-
-
-def _filtered_schema() -> Any:
-    import pyarrow as pa
-
-    from realsyn_ops.io import schemas
-
-    names = ["key", "day", "n_nodes", "n_words", "n_relations", "n_actions", "reason", "value"]
-    return pa.schema([*(schemas.SENTENCE_SCORES.field(name) for name in names), ("text", pa.string())])
 
 
 def _npy(array: "np.ndarray") -> bytes:
@@ -316,9 +186,14 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
 
     chosen = ClusterPlan.from_json(staging.plan_json())
     known = set(Corpus(staging.bucket).read("sentences", ["key"], day=chosen.day)["key"].to_pylist())
-    scores = staging.read_all(SCORE, "scores").to_pandas()
+    staged = staging.read_all(SCORE, "scores")
+    scores = staged.to_pandas()
+    measures = day_measures(staging, chosen, staged).to_pandas()
+    measures["is_bound"] = (measures["n_relations"].notna() == measures["parsed_by"].notna()) & (
+        measures["perplexity"].notna() == measures["scored_by"].notna()
+    )
     embeddings = vector_checks(staging.read_all(SCORE, "embeddings"), {"embedding": "norm"})
-    for frame in (scores, embeddings):
+    for frame in (scores, measures, embeddings):
         frame["is_known_key"] = frame["key"].isin(known)
     groups = staging.read_shard(GROUPS, work["shard"], "groups").to_pandas()
     groups["survivor_is_kept"] = groups["survivor"].isin(groups.loc[groups["reason"].isna(), "key"])
@@ -328,6 +203,7 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
     losses = source_losses(staging, groups, nodes="sentence_nodes", max_loss=chosen.max_source_loss)
     return {
         "sentence_scores": scores,
+        MEASURES_TABLE: measures,
         "sentence_embeddings": embeddings,
         "quality_shares": pd.DataFrame({"rejected": [rejected / max(1, scores["n_nodes"].sum())]}),
         "sentence_clusters": groups,

@@ -95,6 +95,27 @@ CLUSTER = _form(
         "preset": _PRESET,
         "min_words": {**_COUNT, "title": "Words, at least", "description": "The paper: 3."},
         "max_words": {**_COUNT, "title": "Words, at most", "description": "The paper: 81."},
+        "drop_personal_data": {
+            "type": "boolean", "title": "Drop personal data",
+            "description": "Sentences with e-mail addresses, phone numbers or IP addresses are rejects.",
+        },
+        "language": {
+            "type": "string", "pattern": "^([a-z]{2,3})?$", "title": "Language",
+            "description": "As in en, de, fr. Empty: sentences of every language pass. Parser and perplexity model "
+            "must know the language; the preset's know English.",
+        },
+        "min_language_score": {
+            "type": "number", "minimum": 0, "maximum": 1, "title": "Language, at least",
+            "description": "Probability of that language; sentences below go. Short ones score low in any language.",
+        },
+        "max_site_share": {
+            **_SHARE, "title": "Boilerplate",
+            "description": "A sentence on a larger share of its site's pages of the day goes. 1 keeps all.",
+        },
+        "min_site_pages": {
+            **_COUNT, "title": "Boilerplate: pages of a site",
+            "description": "Sites with fewer pages in the day have no boilerplate.",
+        },
         "min_relations": {
             "type": "integer", "minimum": 0, "title": "Relations",
             "description": "Relations attached to objects in the parse (the paper: complexity C1, so 1).",

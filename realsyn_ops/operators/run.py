@@ -88,11 +88,15 @@ def digest(value: Any) -> str:
 
 
 @contextmanager
-def measured(staging: "Staging", stage: str, shard: str = "all") -> Iterator[None]:
-    """Record wall seconds, CPU seconds and peak memory of a stage under ``runs/``, for the report."""
+def measured(staging: "Staging", stage: str, shard: str = "all") -> Iterator[dict[str, int]]:
+    """Record wall seconds, CPU seconds and peak memory of a stage under ``runs/``, for the report.
+
+    What the block puts into the dict is recorded too: numbers that tell of this run and not of its results.
+    """
     started = time.time()
     before = resource.getrusage(resource.RUSAGE_SELF)
-    yield
+    further: dict[str, int] = {}
+    yield further
     after = resource.getrusage(resource.RUSAGE_SELF)
     cost = {
         "dag": staging.dag,
@@ -103,6 +107,7 @@ def measured(staging: "Staging", stage: str, shard: str = "all") -> Iterator[Non
         "ended": time.time(),
         "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         "peak_rss_bytes": after.ru_maxrss * 1024,
+        **further,
     }
     key = staging.prefix.replace("staging/", "runs/", 1)
     staging.bucket.put(f"{key}/{stage}-{shard}.json", json.dumps(cost, sort_keys=True).encode())

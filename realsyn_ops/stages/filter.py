@@ -60,6 +60,11 @@ def count_words(text: str) -> int:
     return sum(_WORD.search(run) is not None for run in text.split())
 
 
+def language_reason(score: float, *, min_language_score: float) -> Broken:
+    """The wanted language is less likely than this. What is short is hard to tell: the limit is far below one half."""
+    return None if score >= min_language_score else (Reason.LANGUAGE, score)
+
+
 def parse_reason(n_relations: int, n_actions: int, *, min_relations: int, min_actions: int) -> Broken:
     """Complexity below C1 (no relation attached to an object), or no action (paper section 3.1)."""
     if n_relations < min_relations:
