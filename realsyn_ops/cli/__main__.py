@@ -136,6 +136,60 @@ def report(
 
 
 @app.command()
+def rejects(
+    day: Annotated[str, typer.Argument(help="A day as YYYY-MM-DD; none: all days.")] = "",
+    stage: Annotated[str, typer.Option(help="fetch, extract, curate, cluster, pair or release.")] = "",
+    reason: Annotated[str, typer.Option(help="Show single rejects of this reason.")] = "",
+    source: Annotated[str, typer.Option(help="Only what stands in documents of this source.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="How many rejects of each stage and reason.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array on standard output.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a self-contained page: counts, rejects, thumbnails.")
+    ] = None,
+) -> None:
+    """Show what was refused and why: counts by stage and reason; with --reason single rejects.
+
+    A reject has its value, the limit it broke (of the plan that its table was made by) and the place it stood in. Only
+    the bucket is read: this home's, or the one named by AIRFLOW_CONN_REALSYN_S3 and REALSYN_BUCKET.
+    """
+    from realsyn_ops.cli.deployment import open_bucket
+    from realsyn_ops.cli.rejects import show_rejects
+    from realsyn_ops.report.rejects import Query
+
+    with one_clear_line():
+        query = Query(day=day, stage=stage, reason=reason, source=source)
+        with open_bucket(Stack(home())) as bucket:
+            show_rejects(bucket, query, console, limit=limit, as_json=as_json, html=html)
+
+
+@app.command()
+def replay(
+    day: Annotated[str, typer.Argument(help="The day as YYYY-MM-DD.")],
+    limits: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Limits as the Dags' params name them.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many records would change sides, from stored scores.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Until the pairs are up to date.")] = False,
+) -> None:
+    """Judge a day's rejects again under other limits, without reading the raw documents.
+
+    The Dags run for the day by the plan its tables were made by, with the changed limits: curate_images and
+    cluster_sentences, then pair_texts follows. Limits of ingest_documents cannot be replayed: the bytes of what it
+    refused were never kept.
+
+    A change holds for this day until it is made anew: a run that ingest_documents starts, or that you trigger, takes
+    the Dag's params. Limits of near-duplicates (min_visual_similarity, max_hash_distance, min_similarity) are for all
+    days together, until the next run of that Dag.
+
+    Airflow is this home's (./realsyn up), or the one at REALSYN_AIRFLOW_URL with REALSYN_AIRFLOW_TOKEN.
+    """
+    from realsyn_ops.cli.replay import run_replay
+
+    with one_clear_line():
+        run_replay(Stack(home()), console, day, limits, dry_run=dry_run, wait=wait)
+
+
+@app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="Which benchmark; none lists them.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,

@@ -19,6 +19,7 @@ class TaskState:
     map_index: int
     state: str | None
     try_number: int
+    ended: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Run:
     run_id: str
     partition_key: str | None
     state: str
+    queued: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -34,18 +36,28 @@ class Run:
 
 
 class AirflowApi:
-    """A signed-in client. Raises ServiceError with Airflow's own words."""
+    """A client that signs in, or was given a token. Raises ServiceError with Airflow's own words."""
 
-    def __init__(self, url: str, user: str, password: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
+    def __init__(self, url: str, user: str = "", password: str = "", *, token: str = "") -> None:
+        self._client = httpx.Client(base_url=url, timeout=60, trust_env=bool(token))
         self._credentials = {"username": user, "password": password}
-        self._sign_in()
+        if token:
+            self._client.headers["Authorization"] = f"Bearer {token}"
+        else:
+            self._sign_in()
 
     def trigger(self, dag: str, *, partition_key: str | None, conf: dict[str, Any] | None = None) -> Run:
         body: dict[str, Any] = {"logical_date": None, "conf": conf or {}}
         if partition_key is not None:
             body["partition_key"] = partition_key
         return _run(self._call("POST", f"/api/v2/dags/{dag}/dagRuns", json=body))
+
+    def params(self, dag: str) -> set[str]:
+        """Names of the params in a Dag's form. Raises ServiceError for a paused Dag: its runs would never start."""
+        details = self._call("GET", f"/api/v2/dags/{dag}/details")
+        if details["is_paused"]:
+            raise ServiceError(f"{dag} is paused: switch it on in Airflow first")
+        return set(details["params"] or {})
 
     def pause(self, dag: str) -> None:
         self._call("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": True})
@@ -71,7 +83,10 @@ class AirflowApi:
 
     def tasks(self, run: Run) -> list[TaskState]:
         answer = self._call("GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances", params={"limit": 500})
-        return [TaskState(t["task_id"], t["map_index"], t["state"], t["try_number"]) for t in answer["task_instances"]]
+        return [
+            TaskState(t["task_id"], t["map_index"], t["state"], t["try_number"], t.get("end_date"))
+            for t in answer["task_instances"]
+        ]
 
     def log_end(self, run: Run, task: TaskState, *, n_lines: int = 8) -> str:
         """Last lines of a task's log, or why there is none."""
@@ -95,7 +110,7 @@ class AirflowApi:
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         answer = self._send(method, path, **arguments)
-        if answer.status_code == 401:
+        if answer.status_code == 401 and self._credentials["username"]:
             self._sign_in()
             answer = self._send(method, path, **arguments)
         if answer.status_code >= 400:
@@ -120,7 +135,8 @@ class AirflowApi:
 
 
 def _run(values: dict[str, Any]) -> Run:
-    return Run(values["dag_id"], values["dag_run_id"], values.get("partition_key"), values["state"])
+    return Run(values["dag_id"], values["dag_run_id"], values.get("partition_key"), values["state"],
+               values.get("queued_at"))  # fmt: skip
 
 
 def _log_line(entry: Any) -> str:

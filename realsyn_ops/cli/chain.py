@@ -1,5 +1,6 @@
 """Following the Dags of a day from ingestion to pairs, and a release: what runs, what is done, what failed."""
 
+import datetime as dt
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ _FOLLOWS = {"curate_images": ("ingest_documents",), "cluster_sentences": ("inges
             "pair_texts": ("curate_images", "cluster_sentences")}  # fmt: skip
 _POLL_S = 2.0
 _APPEAR_S = 180
+_FOLLOWER_S = 30
 
 
 @dataclass
@@ -63,13 +65,34 @@ class Chain:
     def run_release(self) -> bool:
         """Make a release; False when the one in force holds the same pairs already."""
         run = self.api.trigger(RELEASE, partition_key=None)
-        progress = Progress("release", time.monotonic(), {RELEASE: "waiting"})
-        while not self._look(run, progress, RELEASE, may_skip=True):
+        self.wait("release", [run])
+        return any(t.task == "publish" and t.state == "success" for t in self.api.tasks(run))
+
+    def wait(self, label: str, runs: list[Run]) -> None:
+        """Until all of these runs are over."""
+        progress = Progress(label, time.monotonic(), {run.dag: "waiting" for run in runs})
+        while runs := [run for run in runs if not self._look(self._now(run), progress, run.dag, may_skip=True)]:
             self.show(progress)
             time.sleep(_POLL_S)
-            run = next(r for r in self.api.runs(RELEASE) if r.run_id == run.run_id)
         self.show(progress)
-        return any(t.task == "publish" and t.state == "success" for t in self.api.tasks(run))
+
+    def wait_for_follower(self, dag: str, day: str, after: list[Run], *, known: set[str]) -> Run | None:
+        """The run that the events of ``after``, which are over, have started; None when none comes.
+
+        One that was there before all of them had published is not theirs: a Dag that waits for two assets counts an
+        event that was left over from an earlier run of only one of them.
+        """
+        ends = [_time(task.ended) for run in after for task in self.api.tasks(run) if task.task == "publish"]
+        deadline = time.monotonic() + _FOLLOWER_S
+        while time.monotonic() < deadline:
+            for run in self.api.runs(dag):
+                if run.partition_key == day and run.run_id not in known and _time(run.queued) >= max(ends):
+                    return run
+            time.sleep(_POLL_S)
+        return None
+
+    def _now(self, run: Run) -> Run:
+        return next(r for r in self.api.runs(run.dag) if r.run_id == run.run_id)
 
     def _look(self, run: Run, progress: Progress, dag: str, *, may_skip: bool = False) -> bool:
         tasks = self.api.tasks(run)
@@ -95,6 +118,10 @@ class Chain:
             return f"{run.dag} {run.run_id} failed before any task ran"
         where = f"{run.dag} ({run.partition_key or run.run_id}), task {failed[0].task}"
         return f"{where} failed:\n{self.api.log_end(run, failed[0])}"
+
+
+def _time(text: str | None) -> dt.datetime:
+    return dt.datetime.fromisoformat(text) if text else dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 def _check_appeared(dag: str, day: str, finished: dict[str, float]) -> None:

@@ -24,6 +24,7 @@ Rows = Callable[[list[str]], Iterable[pa.Table]]
 _GUARD_DAY = ""
 _DIGEST_ROWS = 65_536
 _WRITE_ROWS = 1_024
+_SCAN_ROWS = 4_096
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,25 @@ class Corpus:
         dataset = self._open(name, version)
         if dataset is None:
             raise PermanentError(f"table {name} is not published yet: run the Dag that makes it")
-        conditions = ["day != ''"] if day is None else [f"day = '{day}'"]
-        if where:
-            conditions.append(f"({where})")
         sort = [name for name in ("key", "day") if name not in columns]
-        table = dataset.to_table(columns=[*columns, *sort], filter=" AND ".join(conditions))
+        table = dataset.to_table(columns=[*columns, *sort], filter=_condition(day, where))
         return table.sort_by([("key", "ascending"), ("day", "ascending")]).select(columns)
+
+    def scan(
+        self,
+        name: str,
+        columns: list[str],
+        *,
+        day: str | None = None,
+        where: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[pa.Table]:
+        """Rows as they lie in the table, some thousand at a time and no more than ``limit``; none without a table."""
+        dataset = self._open(name)
+        if dataset is not None:
+            condition = _condition(day, where)
+            for batch in dataset.to_batches(columns=columns, filter=condition, limit=limit, batch_size=_SCAN_ROWS):
+                yield pa.Table.from_batches([batch])
 
     def exists(self, name: str) -> bool:
         return self._open(name) is not None
@@ -169,6 +183,11 @@ class Corpus:
             return rows_digest([], schema, columns)
         chosen = [dataset.get_fragment(i) for i in fragments[day]]
         return rows_digest((fragment.to_table(columns=columns) for fragment in chosen), schema, columns)
+
+
+def _condition(day: str | None, where: str | None) -> str:
+    conditions = ["day != ''"] if day is None else [f"day = '{day}'"]
+    return " AND ".join([*conditions, f"({where})"] if where else conditions)
 
 
 def rows_digest(tables: Iterable[pa.Table], schema: pa.Schema, columns: list[str]) -> str:

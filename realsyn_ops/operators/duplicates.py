@@ -134,3 +134,15 @@ def alarms(staging: "Staging", stage: str, work: Work, losses: "pd.DataFrame", *
     frame["largest_component_share"] = share
     frame["component_is_allowed"] = share <= max_share or components["n"] < MIN_ALARM_ROWS
     return frame
+
+
+def near_survivors(staging: "Staging", vectors: Any) -> Any:
+    """(n,) whether an image is a near-duplicate of another of these, by the plans that curated the corpus."""
+    import numpy as np
+
+    from realsyn_ops.io.recorded_plans import recorded_plans
+    from realsyn_ops.stages.dedup import near_duplicates
+
+    thresholds = [plan["min_visual_similarity"] for plan in recorded_plans(staging.bucket, "curate_images")]
+    groups = near_duplicates(vectors, rank=np.arange(len(vectors)), min_similarity=max(thresholds, default=1.0))
+    return np.array([reason is not None for reason in groups.reason], bool)

@@ -1,7 +1,8 @@
 """Write, audit, publish: the last two steps of every Dag that makes a day.
 
 `audit` turns the task red when staged data breaks an expectation, keeps the Data Docs page and the verdict under
-``gates/``, and publishes nothing. `publish_days` commits what passed, a table at a time, and describes the asset event.
+``gates/``, and publishes nothing. `publish_days` commits what passed, a table at a time, then records the plan that it
+was made by, and describes the asset event.
 """
 
 import json
@@ -59,12 +60,14 @@ def publish_days(
 ) -> dict[str, list[str]]:
     """Commit each table's days; returns the days that changed, by table. Tables come in order of dependency."""
     from realsyn_ops.io.corpus import Corpus
+    from realsyn_ops.io.recorded_plans import record_plan
 
     corpus = Corpus(staging.bucket)
     changed = {}
     for name, (schema, days) in tables.items():
         changed[name] = corpus.publish(name, schema, days, message=json.dumps({"staging": staging.prefix}))
         log.info("published %s: %s", name, ", ".join(changed[name]) or "nothing new")
+    record_plan(staging)
     return changed
 
 

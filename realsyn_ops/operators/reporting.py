@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.operators.hosts import host_yields
+from realsyn_ops.operators.retrieval import MEASURE
 from realsyn_ops.records import Reason, hash_order
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def build_report(staging: "Staging", facts: dict[str, Any]) -> dict[str, Any]:
     pairs = _reader(corpus)("pairs", ["syn_origin", "syn_reason"])
     clusters = Counter(corpus.read("sentence_clusters", ["cluster"], where="reason IS NULL")["cluster"].to_pylist())
     sizes = list(clusters.values())
-    retrievals = [json.loads(bucket.get(o.key)) for o in _newest(bucket, "staging/pair_texts/", "retrieval.json")]
+    retrieval = bucket.find(MEASURE)
     return {
         **facts,
         "release": {
@@ -102,7 +103,7 @@ def build_report(staging: "Staging", facts: dict[str, Any]) -> dict[str, Any]:
             **Counter(p["syn_origin"] for p in pairs if p["syn_origin"]),
             "fallbacks": dict(Counter(p["syn_reason"] for p in pairs if p["syn_reason"])),
         },
-        "retrieval": retrievals[-1] if retrievals else {},
+        "retrieval": json.loads(retrieval) if retrieval else {},
         "codebook": {
             "version": current_version(bucket),
             "n_clusters": len(sizes),
@@ -209,10 +210,6 @@ def _costs(bucket: "Bucket") -> list[dict[str, Any]]:
 def _verdicts(bucket: "Bucket") -> list[Any]:
     """The newest verdict of each gate of each Dag and partition: keys sort by plan, so the file's own time decides."""
     return [item for item in bucket.list("gates/") if "/docs/" not in item.key and item.key.endswith(".json")]
-
-
-def _newest(bucket: "Bucket", prefix: str, name: str) -> list[Any]:
-    return [item for item in bucket.list(prefix) if item.key.endswith(f"/{name}")]
 
 
 def _among(keys: list[str]) -> str:

@@ -32,6 +32,8 @@ SYNTHESIZE = "synthesize"
 PAIRS = "pair"
 RECALL_IMAGES = 500
 """Images on which retrieval is measured against exact search, drawn by hash of their keys."""
+MEASURE = "corpus/retrieval.json"
+"""That measure of the pairs in force, kept with the corpus: staging may be deleted."""
 
 
 @task
@@ -188,6 +190,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
                 "pairs": (schemas.PAIRS, days | split_days(pairs)),
             },
         )
+        staging.bucket.put(MEASURE, staging.get("retrieval.json"))
     outlet_events[assets.PAIRS].extra = event_extra(staging, changed, pairs.num_rows)
 
 

@@ -12,11 +12,12 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
-from realsyn_ops.operators.duplicates import unit_matrix
+from realsyn_ops.operators.duplicates import near_survivors, unit_matrix
+from realsyn_ops.operators.made_with import corpus_limits, image_policies, pair_models
 from realsyn_ops.operators.publishing import run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
-from realsyn_ops.plans import PairPlan, ReleasePlan, code_digest, shard_bounds
+from realsyn_ops.plans import ReleasePlan, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
@@ -190,10 +191,11 @@ def publish(work: Work, *, outlet_events: Any) -> None:
             "version": version,
             "days": corpus.days("documents"),
             "preset": chosen.preset,
-            "models": pair_models(staging),
+            "models": pair_models(staging.bucket),
             "funnel": funnel(corpus, staging.read_shard(SELECT, "all", "selection")),
-            "plans": {"release_dataset": json.loads(chosen.to_json())},
+            "plans": {**corpus_limits(staging.bucket), "release_dataset": json.loads(chosen.to_json())},
             "selection": selection,
+            "image_policies": image_policies(staging.bucket),
         }
         readme = card({**facts, "files": files}).encode()
         publish_release(staging.bucket, version, f"{staging.prefix}/release", files, {"README.md": readme}, facts)
@@ -203,22 +205,6 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     staging.bucket.put(f"{prefix}/report.json", json.dumps(report, sort_keys=True, indent=1).encode())
     outlet_events[assets.RELEASES].extra = {"version": version, "pairs": selection["n_selected"]}
     log.info("published release %s: %d pairs", version, selection["n_selected"])
-
-
-def pair_models(staging: "Staging") -> dict[str, str]:
-    """The models that made the pairs in force, by kind; several of a kind are named together."""
-    from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.operators.retrieval import made_by
-
-    digests = set(Corpus(staging.bucket).read("pairs", ["made_by"])["made_by"].to_pylist())
-    found: dict[str, set[str]] = {}
-    for item in staging.bucket.list("staging/pair_texts/"):
-        if item.key.endswith("/plan.json"):
-            chosen = PairPlan.from_json(staging.bucket.get(item.key))
-            if made_by(chosen) in digests:
-                for kind, name in chosen.models:
-                    found.setdefault(kind, set()).add(name)
-    return {kind: " and ".join(sorted(names)) for kind, names in sorted(found.items())}
 
 
 def selected_keys(staging: "Staging") -> list[str]:
@@ -275,7 +261,6 @@ def _frame(staging: "Staging") -> "pd.DataFrame":
     import pyarrow.parquet as pq
 
     from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.operators.curation import near_survivors
 
     prefix = f"{staging.prefix}/release/pairs/"
     parts = [pq.read_table(io.BytesIO(staging.bucket.get(item.key))) for item in staging.bucket.list(prefix)]

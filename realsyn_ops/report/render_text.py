@@ -18,21 +18,21 @@ def render_text(report: Mapping[str, Any], *, console: Console) -> None:
     _print_head(figures, console)
     for stream in STREAMS:
         if steps := figures.funnel[stream]:
-            _print_table(console, stream.capitalize(), *_funnel_table(steps))
-    _print_table(console, "Rejects by reason", *_rejects_table(figures))
-    _print_table(console, "Images fetched", *_hosts_table(figures))
-    _print_table(console, "Balance", ("", ">"), _facts(_selection(figures)))
-    _print_table(console, "Synthetic texts", ("made by", "texts>"), _synthesis_rows(figures))
-    _print_table(console, "Stages", *_stage_table(figures))
-    _print_table(console, "Gates", *_gate_table(figures))
+            print_table(console, stream.capitalize(), *_funnel_table(steps))
+    print_table(console, "Rejects by reason", *_rejects_table(figures))
+    print_table(console, "Images fetched", *_hosts_table(figures))
+    print_table(console, "Balance", ("", ">"), _facts(_selection(figures)))
+    print_table(console, "Synthetic texts", ("made by", "texts>"), _synthesis_rows(figures))
+    print_table(console, "Stages", *_stage_table(figures))
+    print_table(console, "Gates", *_gate_table(figures))
     for title, facts in (("Models", figures.models), ("Codebook", figures.codebook), ("Retrieval", figures.retrieval)):
-        _print_table(console, title, ("", ""), _facts(facts))
+        print_table(console, title, ("", ""), _facts(facts))
 
 
 def _print_head(figures: Figures, console: Console) -> None:
     head = Text("RealSyn release ", style="bold")
     head.append(figures.version or "(none yet)", style="bold cyan")
-    _print_line(console, head)
+    print_line(console, head)
     facts = (
         ("pairs", wording.count(figures.n_pairs)),
         ("preset", figures.preset),
@@ -42,14 +42,14 @@ def _print_head(figures: Figures, console: Console) -> None:
     )
     for name, value in facts:
         if value:
-            _print_line(console, Text(f"{name:<8}", style="dim").append(value, style="not dim"))
+            print_line(console, Text(f"{name:<8}", style="dim").append(value, style="not dim"))
 
 
-def _print_line(console: Console, text: Text) -> None:
+def print_line(console: Console, text: Text) -> None:
     console.print(text, soft_wrap=True, highlight=False)
 
 
-def _print_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Iterable[str | Text]]) -> None:
+def print_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Iterable[str | Text]]) -> None:
     """A heading and a table; a column whose name ends in ``>`` is aligned right. Nothing where there are no rows."""
     cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
     if not cells:
