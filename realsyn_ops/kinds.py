@@ -74,6 +74,28 @@ class Captioner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a policy refuses an image: a score on the policy's own scale, and a few words for who looks at rejects."""
+
+    score: float
+    detail: str = ""
+
+
+class ImagePolicy(Protocol):
+    """A deployment's own rule for images: nudity, faces, a list of hashes. None is built in.
+
+    Set `REALSYN_IMAGE_POLICIES=module:factory`; the factory is called without arguments once a task. `name` names the
+    rule, its model and its version in one word: it is part of the plan, so that a changed policy judges anew.
+    """
+
+    name: str
+
+    def judge(self, images: "list[Image]") -> list[Verdict | None]:
+        """One verdict per image, in order; None lets it pass. An error fails the task: nothing passes unjudged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Merge:
     """What a rewriter merges into one sentence: the best realistic text, a caption and tags (paper section 3.3)."""
 

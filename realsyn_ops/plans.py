@@ -111,7 +111,10 @@ class IngestPlan(Plan):
 
 @dataclass(frozen=True, kw_only=True)
 class CuratePlan(Plan):
-    """Sides in pixels, aspect as the longer side over the shorter; thresholds of redundancy are not in the paper."""
+    """Sides in pixels, aspect as the longer side over the shorter; thresholds of redundancy are not in the paper.
+
+    ``image_policies``: names of the deployment's own policies, blanks between.
+    """
 
     day: str
     shard_images: int = 512
@@ -121,6 +124,7 @@ class CuratePlan(Plan):
     min_visual_similarity: float = 0.9
     max_source_loss: float = 0.95
     max_group_share: float = 0.2
+    image_policies: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     )
     fetch_requests: int = Field(64, ge=1, description="Requests that a fetch task has under way at once.")
     fetch_per_host: int = Field(8, ge=1, description="Of those, how many to one site.")
+    image_policies: str = Field(
+        "", description="Your own policies for images, module:factory with blanks between: see docs/operations.md."
+    )
     encoder: str = Field("", description="Replaces the preset's encoder: see docs/operations.md.")
     captioner: str = Field("", description="Replaces the preset's captioner.")
     tagger: str = Field("", description="Replaces the preset's tagger.")

@@ -79,6 +79,10 @@ IMAGE_SCORES = pa.schema(
         ("height", pa.int32()),
         ("reason", pa.string()),
         ("value", pa.float64()),
+        ("detail", pa.string()),
+        ("text_share", pa.float32()),
+        ("sharpness", pa.float32()),
+        ("flatness", pa.float32()),
     ]
 )
 SENTENCE_SCORES = pa.schema(

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from realsyn_ops.errors import PermanentError
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.duplicates import alarms, converge, corpus_rows, is_within_threshold, source_losses
+from realsyn_ops.operators.policies import judge_images, load_policies, policy_names
 from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days, vector_checks
 from realsyn_ops.operators.run import (
     Work,
@@ -53,6 +55,7 @@ def plan(**context: Any) -> list[Work]:
         code=code_digest(),
         preset=preset,
         models=preset_models(preset),
+        image_policies=policy_names(load_policies(settings().image_policies)),
         **params,
     )
     staging = Staging.create(bucket, "curate_images", day, chosen)
@@ -62,7 +65,9 @@ def plan(**context: Any) -> list[Work]:
 
 @task
 def embed(work: Work) -> Work:
-    """Judge a shard's images by the paper's rules, then hash and embed those that pass."""
+    """Judge a shard's images by the paper's rules and the deployment's policies; hash and embed those that pass."""
+    from dataclasses import asdict, fields
+
     import numpy as np
     import pyarrow as pa
 
@@ -70,29 +75,43 @@ def embed(work: Work) -> Work:
     from realsyn_ops.io import schemas
     from realsyn_ops.models.load import load_encoder
     from realsyn_ops.records import Reason
-    from realsyn_ops.stages.embed import perceptual_hash
+    from realsyn_ops.stages.embed import Appearance, appearance, perceptual_hash
     from realsyn_ops.stages.filter import image_reason
 
     staging = open_staging(work)
     if staging.is_done(STAGE, work["shard"]):
         return work
     chosen = CuratePlan.from_json(staging.plan_json())
+    policies = load_policies(settings().image_policies)
+    if policy_names(policies) != chosen.image_policies:
+        raise PermanentError(
+            f"REALSYN_IMAGE_POLICIES is now {policy_names(policies)!r}, the plan has {chosen.image_policies!r}: "
+            "trigger the day again"
+        )
     with measured(staging, STAGE, work["shard"]):
         rows = _shard_rows(staging, chosen, int(work["shard"]))
-        scores, kept, pictures = [], [], []
+        scores, decoded = [], []
         for row in rows:
             broken = image_reason(
                 row["width"], row["height"], min_side_px=chosen.min_side_px, max_aspect=chosen.max_aspect
             )
+            score = {**row, "detail": "", **dict.fromkeys(field.name for field in fields(Appearance))}
             if broken is None:
                 try:
-                    pictures.append(decode_image(row["data"], max_side=DECODED_SIDE_PX))
-                    kept.append(row)
+                    picture = decode_image(row["data"], max_side=DECODED_SIDE_PX)
+                    score |= asdict(appearance(picture))
+                    decoded.append((score, picture))
                 except (OSError, ValueError) as error:
                     log.warning("image %s cannot be decoded: %s", row["key"], error)
                     broken = (Reason.IMAGE_BROKEN, 0.0)
-            reason, value = broken or (None, None)
-            scores.append({**row, "reason": reason, "value": value})
+            score["reason"], score["value"] = broken or (None, None)
+            scores.append(score)
+        for (score, _), refused in zip(decoded, judge_images(policies, [p for _, p in decoded]), strict=True):
+            if refused:
+                name, verdict = refused
+                score |= {"reason": Reason.IMAGE_POLICY, "value": verdict.score, "detail": f"{name}: {verdict.detail}"}
+        kept = [score for score, _ in decoded if score["reason"] is None]
+        pictures = [picture for score, picture in decoded if score["reason"] is None]
         encoder = load_encoder(
             resolved_preset(chosen).encoder,
             device=settings().device,

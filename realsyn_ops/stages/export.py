@@ -114,11 +114,17 @@ samples = webdataset.WebDataset("FILE.tar", shardshuffle=False).decode("pil").to
 In open_clip: `--dataset-type webdataset --train-data FILE.tar --train-num-samples {n_selected}`; open_clip 3.3 trains
 with webdataset 0.2.86 at the latest, as its `training` extra says.
 """
-_LIMITS = """
-## Limits
-
-- **No filter for nudity, violence, faces or personal data ran**, and no opt-out list was asked. The paper names none
-  either.
+_UNJUDGED = """\
+- **No filter for nudity, violence or faces ran.** The paper names none either.
+"""
+_JUDGED = """\
+- Images were judged by this deployment's own policies: {names}. Nothing else looked for nudity, violence or faces.
+"""
+_PARTLY_JUDGED = """\
+- Images were judged by this deployment's own policies: {names}. **Not every day was judged by all of them**, and
+  nothing else looked for nudity, violence or faces.
+"""
+_LIMITS = """\
 - The pictures and sentences keep the licences of the documents they come from; `raw_image_url` and the keys lead there.
   This card grants nothing.
 - Texts were retrieved, not written, for an image: a realistic text may be about a similar thing.
@@ -138,7 +144,8 @@ def card(report: Mapping[str, Any]) -> str:
     """The data set's card in Markdown, with Hugging Face's front matter.
 
     ``report`` holds ``version``, ``days``, ``preset``, ``models`` (role -> name), ``funnel`` (documents, images,
-    sentences -> steps of ``step, n_in, n_kept, rejects, paper_share``), ``plans``, ``selection`` and ``files``.
+    sentences -> steps of ``step, n_in, n_kept, rejects, paper_share``), ``plans``, ``selection`` and ``files``;
+    ``image_policies`` (what each day's plan names) where there are any.
     """
     values = {**report["selection"], **report, "days": ", ".join(report["days"])}
     parts = [
@@ -151,9 +158,19 @@ def card(report: Mapping[str, Any]) -> str:
         *(_settings(name, plan) for name, plan in sorted(report["plans"].items())),
         _files(report["files"]),
         _LOAD.format_map(values),
+        "\n## Limits\n\n" + _policies(report.get("image_policies", ())),
         _LIMITS + (_DEMO_LIMITS if report["preset"] == "demo" else ""),
     ]
     return "".join(parts)
+
+
+def _policies(judged_by: Iterable[str]) -> str:
+    """What the card says of image policies; `judged_by`: what each day's plan names, blanks between."""
+    sets = {frozenset(names.split()) for names in judged_by} or {frozenset()}
+    names = ", ".join(f"`{name}`" for name in sorted(frozenset().union(*sets)))
+    if not names:
+        return _UNJUDGED
+    return (_JUDGED if len(sets) == 1 else _PARTLY_JUDGED).format(names=names)
 
 
 def _funnel(title: str, steps: Iterable[Mapping[str, Any]]) -> str:

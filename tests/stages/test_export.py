@@ -209,3 +209,19 @@ def test_only_the_card_of_the_demo_models_warns_that_they_are_no_clip(preset: st
     text = card({**REPORT, "preset": preset})
     assert ("encoder is no CLIP" in text) is is_warned
     assert "No filter for nudity" in text
+
+
+@pytest.mark.parametrize(
+    ("judged_by", "line"),
+    [
+        ([], "**No filter for nudity, violence or faces ran.**"),
+        ([""], "**No filter for nudity, violence or faces ran.**"),
+        (["faces@1 nudity@3"], "own policies: `faces@1`, `nudity@3`. Nothing else"),
+        (["", "faces@1"], "own policies: `faces@1`. **Not every day"),
+        (["faces@1", "faces@2"], "own policies: `faces@1`, `faces@2`. **Not every day"),
+    ],
+)
+def test_the_card_says_which_policies_judged_the_images(judged_by: list[str], line: str) -> None:
+    text = card({**REPORT, "image_policies": judged_by})
+    assert line in text
+    assert ("No filter" in text) is ("No filter" in line)
