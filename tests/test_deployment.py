@@ -300,3 +300,20 @@ def test_every_hook_names_a_program_of_the_locked_environment() -> None:
     for hook in hooks:
         program = next(part for part in hook["entry"].split() if part.startswith(".realsyn/venv/bin/"))
         assert (Path(sys.executable).parent / Path(program).name).exists(), program
+
+
+def test_the_gpu_workers_install_what_all_others_do_at_the_same_versions() -> None:
+    def packages(name: str) -> set[str]:
+        lines = (PROJECT / name).read_text().split("# development")[0].splitlines()
+        return {line.partition("#")[0].strip() for line in lines} - {""}
+
+    def versions(name: str) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==([^ ]+)", (PROJECT / name).read_text(), re.MULTILINE))
+
+    own, gpu = packages("requirements.in"), packages("docker/requirements-gpu.in")
+    assert {re.sub("^faiss-(cpu|gpu)", "faiss", name) for name in own} == {
+        re.sub("^faiss-(cpu|gpu)", "faiss", name) for name in gpu
+    }
+    own_versions, gpu_versions = versions("requirements.lock"), versions("docker/requirements-gpu.lock")
+    common = own_versions.keys() & gpu_versions.keys()
+    assert {name: own_versions[name] for name in common} == {name: gpu_versions[name] for name in common}
