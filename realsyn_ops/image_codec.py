@@ -182,6 +182,8 @@ def _flat(pixels: Pixels) -> Pixels:
         return (np.asarray(pixels).clip(0, 65_535) >> 8).astype(np.uint8)
     if pixels.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in pixels.info:
         layered = pixels if pixels.mode == "RGBA" else pixels.convert("RGBA")
+        if layered.getchannel("A").getextrema() == (255, 255):
+            return layered.convert("RGB")
         ground = Image.new("RGB", layered.size, "white")
         ground.paste(layered, mask=layered)
         return ground
@@ -196,7 +198,7 @@ def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
         transform = _srgb_transform(profile, image.mode)
         if transform is not None:
             return transform.apply(image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @lru_cache(maxsize=16)

@@ -1,4 +1,4 @@
-"""imagededup's PHash on each list of files: seconds of CPU, read to hash."""
+"""imagededup's PHash on each list of files: seconds of CPU, the better of two passes, read to hash."""
 
 import importlib.util
 import json
@@ -24,12 +24,12 @@ seconds: dict[str, float] = {}
 n_failed: dict[str, int] = {}
 for listed in sys.argv[1:]:
     files = [Path(line) for line in Path(listed).read_text().splitlines()]
-    for path in files[:3]:
-        hasher.encode_image(image_file=path)
-    started = time.process_time()
-    failed = sum(hasher.encode_image(image_file=path) is None for path in files)
-    seconds[Path(listed).name] = time.process_time() - started
-    n_failed[Path(listed).name] = failed
+    passes = []
+    for _ in range(2):
+        started = time.process_time()
+        n_failed[Path(listed).name] = sum(hasher.encode_image(image_file=path) is None for path in files)
+        passes.append(time.process_time() - started)
+    seconds[Path(listed).name] = min(passes)
 peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
 answer = {"seconds": seconds, "n_failed": n_failed, "peak_rss_bytes": peak, "version": version("imagededup")}
 print(json.dumps(answer))

@@ -13,6 +13,7 @@ from scipy.fft import dct
 
 _SIDE = 32
 _LOW = 8
+_N_BITS = _LOW * _LOW
 _COSINES = dct(np.eye(_SIDE), norm="ortho", axis=0)[:_LOW]
 
 _SHARPNESS_SIDE_PX = 256
@@ -40,9 +41,12 @@ class Appearance:
 
 def perceptual_hash(image: Image.Image) -> int:
     """64-bit pHash: sign of the 8 x 8 lowest DCT frequencies of the 32 x 32 grey image against their median."""
-    grey = cv2.resize(np.asarray(image.convert("L")), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    low = _COSINES @ grey.astype(np.float64) @ _COSINES.T
-    bits = (low > np.median(low)).ravel()
+    whole = min(image.size) // (2 * _SIDE)
+    small = image.reduce(whole) if whole > 1 and image.mode == "RGB" else image
+    grey = cv2.resize(np.asarray(small.convert("L")), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    low = (_COSINES @ grey.astype(np.float64) @ _COSINES.T).ravel()
+    ranked = np.sort(low)
+    bits = low > (ranked[_N_BITS // 2 - 1] + ranked[_N_BITS // 2]) / 2
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
