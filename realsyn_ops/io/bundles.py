@@ -17,7 +17,9 @@ from realsyn_ops.errors import BadDocumentError
 BUNDLE_ERRORS = (
     zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, OverflowError, struct.error,
 )  # fmt: skip
-MAX_MEMBERS = 500_000
+MAX_MEMBERS = 200_000
+"""Every shard lists its bundle anew: more members than this belong into several bundles."""
+
 _MAX_NAME = 1_024
 Member = TypeVar("Member")
 

@@ -27,6 +27,8 @@ def decode_html(data: bytes, charset: str = "") -> str:
     A declaration that the bytes contradict is overruled: UTF-8 that mostly fails is Windows' Latin 1, and Latin 1 that
     reads as UTF-8 throughout is UTF-8. Raises BadDocumentError for binary data.
     """
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise BadDocumentError("UTF-32 is not read, by browsers neither")
     for bom, name in _BOMS:
         if data.startswith(bom):
             return data[len(bom) :].decode(name, "replace")

@@ -56,7 +56,7 @@ def _headers(file: BinaryIO) -> Iterator[tuple[str, bytes, int, int]]:
             raise BadDocumentError(f"cut at byte {position}, before the end of the archive")
         if not header.strip(b"\0"):
             return
-        if _number(header[148:156]) not in _checksums(header):
+        if not _has_checksum(header):
             raise BadDocumentError(f"no header at byte {position}")
         kind, offset = header[156:157], position + _BLOCK
         own_size = _number(header[124:136])
@@ -116,10 +116,11 @@ def _number(field: bytes) -> int:
     return int(found[1] or b"0", 8)
 
 
-def _checksums(header: bytes) -> tuple[int, int]:
-    """The header's sum over unsigned bytes, and over signed ones as some old tars write it."""
-    rest = header[:148] + b" " * 8 + header[156:]
-    return sum(rest), sum(rest) - 256 * sum(byte > 127 for byte in rest)
+def _has_checksum(header: bytes) -> bool:
+    """Whether the header's sum is right: over unsigned bytes, or over signed ones as some old tars write it."""
+    wanted = _number(header[148:156])
+    total = sum(header) - sum(header[148:156]) + 8 * 32
+    return wanted == total or wanted == total - 256 * sum(byte > 127 for byte in header)
 
 
 def _text(name: bytes) -> str:

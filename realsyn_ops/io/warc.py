@@ -67,7 +67,7 @@ def list_records(file: BinaryIO) -> Iterator[Listed | BadDocumentError]:
                 kind = _kind(record)
                 url = _url(record) if kind == "image" else ""
                 n_bytes, n_read = record.content_length, record.consume()
-                if n_read < n_bytes:
+                if n_read < n_bytes and (not record.is_http or record.is_http_parsed):
                     raise EOFError(f"cut, {n_read} of {n_bytes} bytes of this record are there")
                 n_records += 1
                 if n_records > MAX_RECORDS:
@@ -196,8 +196,10 @@ def _url(record: WarcRecord) -> str:
 
 def _address(url: str) -> str:
     """What two addresses of one image share: all but scheme, fragment and the ways to write one character."""
-    address = absolute_url(url, "") or url
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(absolute_url(url, "") or url)
+    except ValueError:
+        return url
     return f"{parts.netloc.lower()}{parts.path or '/'}?{parts.query}"
 
 
