@@ -16,8 +16,8 @@ class FastTextIdentifier:
         self._detector = LangDetector(LangDetectConfig(model="lite", max_input_length=None))
 
     def identify(self, texts: list[str], language: str) -> list[tuple[str, float]]:
-        """Per text: its likeliest language as ISO 639-1 ("" for no letters at all), and the probability of ``language``
-        to four decimals; below a hundredth it is 0."""
+        """Per text: its likeliest language (ISO 639-1), a guess for texts without words too, and the probability of
+        ``language`` to four decimals; below a hundredth it is 0."""
         found = []
         for text in texts:
             guesses = self._detector.detect(text, k=_MANY, threshold=_LEAST)

@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import spacy
 
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.kinds import Parser
+from realsyn_ops.models.coarse_tags import CoarseTags
+from realsyn_ops.models.distinct_words import embed_distinct_words
 from realsyn_ops.models.load import load_parser
+from realsyn_ops.models.parser import SpacyParser, demo_pipeline
 
 CASES = [
     ("A black dog chases the red ball.", True, 1),
@@ -44,6 +49,56 @@ def test_relations_are_those_of_the_richest_object(parser: Parser) -> None:
 def test_answers_follow_the_order_of_the_texts(parser: Parser) -> None:
     texts = [text for text, _, _ in CASES] * 10
     assert parser.parse(texts)[::-1] == parser.parse(texts[::-1])
+
+
+VARIED = [
+    "There is a house by the lake, and there's a boat in it.",
+    "What she wants is what they'd been given, isn't it?",
+    "You can't have been waiting to be seen, could you?",
+    "The GIMP's \"Save As...\" dialog lets you choose a file's name (see Fig. 3).",
+    "Photographers like to do what others do not do.",
+    "Having been told, he got better at getting it.",
+    "Who are those people, and which of them are being followed?",
+    "Fish fish fish, and that is that.",
+    "Save as PNG or JPEG; don't use BMP - it's huge.",
+    "Their having to be there is what matters.",
+]
+
+
+def test_parts_of_speech_and_relations_are_those_of_the_whole_pipeline(parser: SpacyParser) -> None:
+    """Neither the ruler's short cut nor the shared embeddings may change a token."""
+    whole = spacy.load(demo_pipeline()[1])
+    assert "attribute_ruler" not in parser._pipeline.pipe_names
+    assert parser._pipeline.get_pipe("tok2vec").model.layers[0].name == "embed_distinct_words"
+    texts = [*VARIED, *(text for text, _, _ in CASES if text)]
+    for text, doc in zip(texts, parser._pipeline.pipe(texts), strict=True):
+        expected = whole(text)
+        _, pos, deps = parser._annotations([doc], np.array([0]))
+        named = [(whole.vocab.strings[int(p)], whole.vocab.strings[int(d)]) for p, d in zip(pos, deps, strict=True)]
+        assert named == [(token.pos_, token.dep_) for token in expected]
+        assert np.array_equal(doc.tensor, expected.tensor)
+
+
+def test_a_parse_does_not_depend_on_company(parser: SpacyParser) -> None:
+    texts = [*VARIED, *(text for text, _, _ in CASES)]
+    together = parser.parse([*VARIED * 20, *texts])[-len(texts) :]
+    assert [parser.parse([text])[0] for text in texts] == together
+
+
+def test_a_ruler_that_looks_further_is_asked_itself() -> None:
+    ruler = spacy.load(demo_pipeline()[1]).get_pipe("attribute_ruler")
+    assert CoarseTags.of(ruler)
+    ruler.add([[{"LOWER": {"REGEX": "^re"}}]], {"POS": "VERB"})
+    assert CoarseTags.of(ruler) is None
+    ruler = spacy.load(demo_pipeline()[1]).get_pipe("attribute_ruler")
+    ruler.add([[{"TAG": "TO"}, {"TAG": "NN"}]], {"POS": "VERB"}, index=0)
+    assert CoarseTags.of(ruler) is None
+
+
+def test_another_embedding_is_left_as_it_is() -> None:
+    model = spacy.load(demo_pipeline()[1]).get_pipe("tok2vec").model
+    assert embed_distinct_words(model)
+    assert not embed_distinct_words(model)
 
 
 def test_a_missing_pipeline_is_named() -> None:

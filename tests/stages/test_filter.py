@@ -12,6 +12,7 @@ from realsyn_ops.stages.filter import (
     entropy,
     entropy_reason,
     image_reason,
+    language_reason,
     parse_reason,
     perplexity_reason,
     sentence_text_reason,
@@ -94,6 +95,11 @@ def test_words_are_what_stands_between_blanks_and_holds_a_letter_or_digit(text: 
 )
 def test_a_sentence_has_a_relation_and_an_action(n_relations: int, n_actions: int, broken: object) -> None:
     assert parse_reason(n_relations, n_actions, min_relations=1, min_actions=1) == broken
+
+
+@pytest.mark.parametrize(("score", "broken"), [(0.1, None), (1.0, None), (0.09, (Reason.LANGUAGE, 0.09))])
+def test_the_wanted_language_is_likely_enough(score: float, broken: object) -> None:
+    assert language_reason(score, min_language_score=0.1) == broken
 
 
 def test_tokens_are_lower_cased_words_and_punctuation_marks() -> None:
