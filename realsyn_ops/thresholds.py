@@ -170,6 +170,12 @@ def threshold_of(step: Step, reason: str, values: Mapping[str, Any] | None) -> t
     return (name, values[name]) if name and values and name in values else None
 
 
+def limits_over_all_days(dag: str) -> set[str]:
+    """Those of a Dag's limits that its last run decided for the rows of all days."""
+    named = {name for step in STEPS if step.dag == dag and step.spans_days for name in step.limits.values() if name}
+    return set(limits_of(dag)) if dag == PAIR else named
+
+
 def limits_of(dag: str) -> tuple[str, ...]:
     """The limits of a Dag's plan that refuse records, in the plan's order."""
     named = {name for step in STEPS if step.dag == dag for name in step.limits.values() if name}

@@ -165,7 +165,7 @@ def rejects(
 @app.command()
 def replay(
     day: Annotated[str, typer.Argument(help="The day as YYYY-MM-DD.")],
-    limits: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Limits as the Dags' params name them.")],
+    limits: Annotated[list[str], typer.Argument(metavar="NAME=VALUE", help="Limits as the Dags' params name them.")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say how many records would change sides, from stored scores.")
     ] = False,

@@ -23,7 +23,7 @@ from realsyn_ops.io.storage import Bucket
 from realsyn_ops.plans import Plan, ReleasePlan, check_day
 from realsyn_ops.report.what_if import WhatIf, what_if
 from realsyn_ops.report.wording import count, reason_name
-from realsyn_ops.thresholds import CLUSTER, CURATE, INGEST, PAIR, PLANS, limits_of
+from realsyn_ops.thresholds import CLUSTER, CURATE, INGEST, PAIR, PLANS, limits_of, limits_over_all_days
 
 _DAGS = (CURATE, CLUSTER, PAIR)
 _RECORDS = {CURATE: "images", CLUSTER: "sentences", PAIR: "pairs"}
@@ -110,7 +110,7 @@ def changed_plans(bucket: Bucket, day: str, wanted: Mapping[str, Mapping[str, An
         before = PLANS[dag].from_json(json.dumps(values))
         after = replace(before, **limits)
         last = last_plan(bucket, dag) or values
-        if after == before and all(last.get(name) == value for name, value in limits.items()):
+        if after == before and all(last.get(name) == limits[name] for name in limits_over_all_days(dag) & set(limits)):
             raise PermanentError(f"{day} was made with {', '.join(f'{n}={v}' for n, v in limits.items())} already")
         changes.append(Change(dag, before, after))
     return changes

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from realsyn_ops.operators.retrieval import made_by
 from realsyn_ops.plans import PairPlan
-from realsyn_ops.thresholds import CLUSTER, CURATE, INGEST, PAIR, STEPS, limits_of
+from realsyn_ops.thresholds import CLUSTER, CURATE, INGEST, PAIR, limits_of, limits_over_all_days
 
 if TYPE_CHECKING:
     from realsyn_ops.io.storage import Bucket
@@ -45,10 +45,10 @@ def corpus_limits(bucket: "Bucket") -> dict[str, dict[str, str]]:
         if (last := last_plan(bucket, dag)) is None:
             continue
         plans = recorded_plans(bucket, dag)
-        spanning = {name for step in STEPS if step.dag == dag and step.spans_days for name in step.limits.values()}
+        spanning = limits_over_all_days(dag)
         found[dag] = {
             name: ", ".join(str(v) for v in sorted({p[name] for p in deciding if name in p}))
             for name in limits_of(dag)
-            for deciding in ([last] if dag == PAIR or name in spanning else plans,)
+            for deciding in ([last] if name in spanning else plans,)
         }
     return found

@@ -35,7 +35,7 @@ _TABLES = {
 _COLUMNS = {
     "fetches": ["key", "day", "reason", "detail", "url"],
     "rejects": ["key", "day", "reason", "source", "file", "record", "document_key", "node", "detail"],
-    "image_scores": ["key", "day", "reason", "n_nodes", "value"],
+    "image_scores": ["key", "day", "reason", "n_nodes", "value", "detail"],
     "curated_images": ["key", "day", "reason", "n_nodes", "survivor", "similarity"],
     "sentence_scores": ["key", "day", "reason", "n_nodes", "value"],
     "sentence_clusters": ["key", "day", "reason", "n_nodes", "survivor", "similarity", "text"],

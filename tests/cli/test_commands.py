@@ -13,7 +13,7 @@ import pytest
 from realsyn_ops.cli.services import PROJECT
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ("demo", "up", "down", "status", "report", "bench", "test")
+COMMANDS = ("demo", "up", "down", "status", "report", "rejects", "replay", "bench", "test")
 
 
 @pytest.fixture
@@ -124,6 +124,35 @@ def test_a_report_as_json_is_the_last_releases(realsyn: Command, home: Path) -> 
     (home / "reports" / "latest").write_text("v1")
     done = realsyn("report", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, {"version": "v1", "text": "naïve [red]"})
+
+
+@pytest.mark.parametrize("command", [("rejects",), ("replay", "2025-02-18", "max_words=60")], ids=["rejects", "replay"])
+def test_without_a_corpus_there_is_nothing_to_browse_or_replay(
+    realsyn: Command, home: Path, command: tuple[str, ...]
+) -> None:
+    done = realsyn(*command)
+    assert done.returncode == 1
+    assert "run ./realsyn demo first" in one_line(done)
+    assert not (home / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("rejects", "--stage", "nosuch"), 1, "--stage must be one of fetch, extract"),
+        (("rejects", "18.2.2025"), 1, "YYYY-MM-DD"),
+        (("rejects", "--limit", "0"), 2, "--limit"),
+        (("replay", "2025-02-18"), 2, "NAME=VALUE"),
+        (("replay", "2025-02-18", "max_nodes=7"), 1, "never kept"),
+    ],
+)
+def test_wrong_calls_are_refused_before_anything_starts(
+    realsyn: Command, home: Path, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    done = realsyn(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert says in done.stderr
+    assert not (home / "run").exists()
 
 
 def test_an_unknown_benchmark_is_not_measured(realsyn: Command) -> None:
