@@ -83,7 +83,7 @@ class ParquetTable:
                         raise TooLargeError(f"more than {MAX_MEMBER_BYTES} bytes; give the file outside of a bundle")
         except BUNDLE_ERRORS as error:
             raise BadDocumentError(f"damaged: {error}") from error
-        return cls(copy)  # type: ignore[arg-type]
+        return cls(copy)
 
     def ranges(self, max_rows: int, max_bytes: int) -> Iterator[tuple[int, int, int, int]]:
         for group in range(self._file.metadata.num_row_groups):
