@@ -149,7 +149,7 @@ class ClusterPlan(Plan):
     max_words: int = 81
     drop_personal_data: bool = True
     language: str = "en"
-    min_language_score: float = 0.1
+    min_language_score: float = 0.05
     max_site_share: float = 0.1
     min_site_pages: int = 30
     min_relations: int = 1

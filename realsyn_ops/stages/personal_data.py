@@ -22,7 +22,7 @@ _IPV6 = re.compile(r"(?<![\w:.])[0-9a-f]{0,4}:[0-9a-f:]{2,37}(?:(?:\.\d{1,3}){3}
 _NUMBERED = re.compile(
     r"(?:§|\b(?:versions?|ver|v|releases?|rel|revisions?|rev|builds?|firmware|kernel|driver|updates?|patch|editions?"
     r"|sections?|sect?|chapters?|clauses?|articles?|paragraphs?|appendix|figures?|fig|tables?|rules?|items?|steps?"
-    r"|exercises?|examples?|oid)\b\.?)[ (]{0,2}$",
+    r"|exercises?|examples?|oid)\b\.?[ (]{0,2}|\bversions?\b[^\d.]{0,30})$",
     re.IGNORECASE,
 )
 
@@ -82,7 +82,7 @@ def _emails(text: str) -> Iterator[int]:
 def _ip_addresses(text: str) -> Iterator[int]:
     for found in _IPV4.finditer(text):
         if _is_address(found[0], IPv4Address) and not _NUMBERED.search(
-            text[max(0, found.start() - 20) : found.start()]
+            text[max(0, found.start() - 40) : found.start()]
         ):
             yield found.start()
     for found in _IPV6.finditer(text):
@@ -105,5 +105,5 @@ def _phones(text: str) -> Iterator[int]:
     for form, (fewest, most) in zip(_PHONES, _N_DIGITS, strict=True):
         for found in form.finditer(text):
             number = found["number"]
-            if fewest <= sum(map(str.isdigit, number)) <= most and not _NO_PHONE.fullmatch(number):
+            if fewest <= sum(map(str.isdigit, number)) <= most and not _NO_PHONE.fullmatch(number.lstrip("(")):
                 yield found.end()

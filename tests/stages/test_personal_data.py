@@ -59,6 +59,8 @@ NOT_FOUND = [
     "Version 1.2.3.4 came out.",
     "It needs version (2.0.0.1) or later.",
     "Upgrade to v1.2.3.4 today.",
+    "The version of the library is 2.7.0.10 there.",
+    "Bell invented the telephone (1847-1922).",
     "See section 4.1.2.3 of the manual.",
     "Chrome 91.0.4472.124 is old.",
     "The value 256.300.1.2 is none.",
