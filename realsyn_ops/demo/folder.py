@@ -1,4 +1,7 @@
-"""A user's own documents as raw input: the source `input`. Files are taken as they are, web pages as one bundle."""
+"""A user's own documents as raw input: the source `input`. Files are taken as they are, web pages as one bundle.
+
+What a file holds is found by its content when it is read; here its name only says that it is meant to be.
+"""
 
 import os
 import shutil
@@ -7,14 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realsyn_ops.demo.bundle import IMAGE_SUFFIXES, PAGE_SUFFIXES, write_bundle
-from realsyn_ops.errors import PermanentError
+from realsyn_ops.errors import BadDocumentError, PermanentError
+from realsyn_ops.io.formats import format_of
 from realsyn_ops.plans import check_day
 
 SOURCE = "input"
-ACCEPTED = "OBELICS-style .parquet or .jsonl files, or .html pages with their images"
+ACCEPTED = (
+    "OBELICS-style .parquet or .jsonl files, MMC4's .jsonl, .warc and .warc.gz, .tar and .zip of pages or WebDataset "
+    "samples, or .html pages with their images"
+)
 
 _BUNDLE = "bundle.zip"
-_KINDS = (PAGE_SUFFIXES, IMAGE_SUFFIXES, frozenset({".jsonl"}), frozenset({".parquet"}))
+_AS_THEY_ARE = frozenset({".parquet", ".json", ".warc", ".tar", ".tgz", ".zip", ".gz"})
+_KINDS = (PAGE_SUFFIXES, IMAGE_SUFFIXES, frozenset({".jsonl"}), _AS_THEY_ARE)
+_MAX_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,7 @@ class FolderInput:
 
 
 def from_folder(path: Path, into: Path, day: str) -> FolderInput:
-    """Writes ``into/<day>/input/``: each parquet or jsonl file, and one bundle of all pages and images below ``path``.
+    """Writes ``into/<day>/input/``: each table or archive, and one bundle of all pages and images below ``path``.
 
     A jsonl file beside pages or images goes into the bundle, where the paths in it lead to the images. Another file
     in a subfolder keeps its place in its name (``a/b.parquet`` becomes ``a__b.parquet``). Hidden files and links that
@@ -42,7 +51,8 @@ def from_folder(path: Path, into: Path, day: str) -> FolderInput:
         [name for name in members if Path(name).suffix.lower() in suffixes] for suffixes in _KINDS
     )
     if not pages and not lines and not tables:
-        raise PermanentError(f"{path} holds nothing usable among {len(members)} files: {ACCEPTED} are read")
+        seen = "".join(f"; {name} is {_seen(file)}" for name, file in list(members.items())[:_MAX_NAMED])
+        raise PermanentError(f"{path} holds nothing usable among {len(members)} files: {ACCEPTED} are read{seen}")
     bundled = [*pages, *images, *lines] if pages or (lines and images) else []
     single = tables if bundled else [*tables, *lines]
     files = {name.replace("/", "__"): name for name in single}
@@ -62,6 +72,15 @@ def from_folder(path: Path, into: Path, day: str) -> FolderInput:
         made.replace(target)
     written = sorted(f"{day}/{SOURCE}/{file.name}" for file in target.iterdir())
     return FolderInput(into, day, tuple(written), len(members) - len(bundled) - len(files))
+
+
+def _seen(path: Path) -> str:
+    """What a file is by its content."""
+    with path.open("rb") as file:
+        try:
+            return f"{format_of(file)} by its content: name it so if it is to be read"
+        except BadDocumentError as error:
+            return str(error).partition(" is not read")[0].partition(";")[0]
 
 
 def _find_files(path: Path) -> dict[str, Path]:

@@ -74,6 +74,31 @@ def test_a_folder_with_nothing_usable_says_what_is_read(tmp_path: Path, names: l
     assert not (tmp_path / "raw").exists()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["crawl.warc", "crawl.warc.gz", "samples.tar", "pages.tar.gz", "pages.zip", "mmc4.jsonl", "docs.json", "o.parquet"],
+)
+def test_every_kind_of_table_and_archive_passes_through_untouched(tmp_path: Path, name: str) -> None:
+    (tmp_path / "documents" / "a").mkdir(parents=True)
+    (tmp_path / "documents" / "a" / name).write_bytes(b"its bytes")
+    made = from_folder(tmp_path / "documents", tmp_path / "raw", DAY)
+    assert (made.files, made.n_ignored) == ((f"{DAY}/input/a__{name}",), 0)
+    assert (tmp_path / "raw" / made.files[0]).read_bytes() == b"its bytes"
+
+
+def test_what_is_not_read_is_named_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "paper.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "documents" / "rows.txt").write_bytes(b'{"texts": []}')
+    (tmp_path / "documents" / "z.bin").write_bytes(b"\x01\x02\x03")
+    with pytest.raises(PermanentError) as refused:
+        from_folder(tmp_path / "documents", tmp_path / "raw", DAY)
+    told = str(refused.value)
+    assert "paper.pdf is PDF" in told
+    assert "rows.txt is jsonl by its content: name it so if it is to be read" in told
+    assert r"z.bin is bytes that start with b'\x01\x02\x03'" in told
+
+
 def test_a_folder_that_is_not_there_and_a_bad_day_are_refused(documents: Path, tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="is no folder"):
         from_folder(tmp_path / "missing", tmp_path / "raw", DAY)
