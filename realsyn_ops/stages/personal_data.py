@@ -25,6 +25,7 @@ _NUMBERED = re.compile(
     r"|exercises?|examples?|oid)\b\.?[ (]{0,2}|\bversions?\b[^\d.]{0,30})$",
     re.IGNORECASE,
 )
+_HEADING = re.compile(r"\.?\s+[A-Z]|\.$")
 
 _BETWEEN = r"[ ./()\u2010-\u2013-]{0,3}+"
 _DIGITS = re.compile(r"\d+")
@@ -81,9 +82,9 @@ def _emails(text: str) -> Iterator[int]:
 
 def _ip_addresses(text: str) -> Iterator[int]:
     for found in _IPV4.finditer(text):
-        if _is_address(found[0], IPv4Address) and not _NUMBERED.search(
-            text[max(0, found.start() - 40) : found.start()]
-        ):
+        before = text[max(0, found.start() - 40) : found.start()]
+        is_numbering = _NUMBERED.search(before) or (not before and _HEADING.match(text, found.end()))
+        if not is_numbering and _is_address(found[0], IPv4Address):
             yield found.start()
     for found in _IPV6.finditer(text):
         # Shorter groups, or letters alone, are times, ratios, hardware addresses or names of a program's parts.

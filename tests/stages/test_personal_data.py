@@ -19,6 +19,7 @@ FOUND = [
     ("The handle is @jane@mastodon.social there.", EMAIL, 1),
     ("Her address (jane@example.org, 10.0.0.1) leaked.", EMAIL, 1),
     ("The server 203.0.113.7 answered.", IP, 1),
+    ("192.168.1.1 is where the router answers.", IP, 1),
     ("Ping 192.168.1.1 and 8.8.8.8, please.", IP, 2),
     ("It listens on 127.0.0.1:8080 only.", IP, 1),
     ("The net 10.0.0.0/8 is private.", IP, 1),
@@ -61,6 +62,8 @@ NOT_FOUND = [
     "Upgrade to v1.2.3.4 today.",
     "The version of the library is 2.7.0.10 there.",
     "Bell invented the telephone (1847-1922).",
+    "3.2.2.1. The Colors Menu",
+    "3.2.2.1.",
     "See section 4.1.2.3 of the manual.",
     "Chrome 91.0.4472.124 is old.",
     "The value 256.300.1.2 is none.",
@@ -114,5 +117,5 @@ def test_versions_dates_and_figures_are_let_through(text: str) -> None:
 )  # fmt: skip
 def test_long_hostile_text_is_judged_in_linear_time(unit: str) -> None:
     """A quadratic pattern would take hours on half a million characters; the suite's own limit stops it."""
-    for tail in ("", "x", "@", "\n!"):
+    for tail in ("", "@\n!x"):
         personal_data_reason(unit * (500_000 // len(unit)) + tail)
