@@ -41,7 +41,7 @@ def staged_plan(
     """The plan, made of the form's params and what the task decided, and the folder it is staged in."""
     from realsyn_ops.io.shards import Staging
 
-    params = {name: value for name, value in context["params"].items() if name != "preset"}
+    params = {name: value for name, value in dict(context["params"]).items() if name != "preset"}
     plan = kind(code=code_digest(), **decided, **params)
     return Staging.create(bucket, dag, decided["day"], plan), plan
 
