@@ -109,8 +109,7 @@ class Rejected:
 def count_rejects(corpus: Corpus, query: Query) -> list[Count]:
     """Every step's counts, in the order of the flow; steps whose tables are not there yet are left out."""
     counts = (_count(corpus, step, query) for step in query.steps())
-    is_wanted = lambda count: count.rejects or (count.n_in and not query.reason)  # noqa: E731
-    return [count for count in counts if count is not None and is_wanted(count)]
+    return [count for count in counts if count is not None and (count.rejects or (count.n_in and not query.reason))]
 
 
 def list_rejects(corpus: Corpus, counts: Iterable[Count], query: Query, *, limit: int) -> Iterator[Rejected]:
@@ -137,20 +136,20 @@ def _count(corpus: Corpus, step: Step, query: Query) -> Count | None:
         return _count_of_source(corpus, step, query)
     day = query.day or None
     n: Counter[str | None] = Counter()
-    if name in {"rejects", "fetches", "pairs"}:
-        for table in corpus.scan(name, ["reason"], day=day, where=_condition(step, None)):
-            n.update(table["reason"].to_pylist())
-        if name == "rejects":
-            kept = "documents" if step.of == "documents" else "image_nodes"
-            n[None] += sum(table.num_rows for table in corpus.scan(kept, ["key"], day=day))
-        return _counted(step, query, n)
-    for table in corpus.scan(name, ["reason", "n_nodes"], day=day):
-        for reason, places in zip(table["reason"].to_pylist(), table["n_nodes"].to_pylist(), strict=True):
+    columns = ["reason", "n_nodes"] if step.part else ["reason"]
+    for table in corpus.scan(name, columns, day=day, where=_condition(step, "")):
+        wanted: list[Any] = [("n_nodes", "sum"), ("n_nodes", "count")] if step.part else [([], "count_all")]
+        for row in table.group_by("reason").aggregate(wanted).to_pylist():
             if step.part == "quality":
-                n[reason] += places
+                n[row["reason"]] += row["n_nodes_sum"]
+            elif step.part == "redundancy":
+                n[row["reason"]] += row["n_nodes_count"]
+                n[Reason.IDENTICAL] += row["n_nodes_sum"] - row["n_nodes_count"]
             else:
-                n[reason] += 1
-                n[Reason.IDENTICAL] += places - 1
+                n[row["reason"]] += row["count_all"]
+    if name == "rejects":
+        kept = "documents" if step.of == "documents" else "image_nodes"
+        n[None] += sum(table.num_rows for table in corpus.scan(kept, ["key"], day=day))
     return _counted(step, query, n)
 
 
@@ -178,9 +177,12 @@ def _chunks(corpus: Corpus, step: Step, query: Query, limit: int | None) -> Iter
     """Refused rows of a step, a bounded number at a time."""
     if step.stage == "release":
         selection = _selection(corpus, query)
-        rows = [] if selection is None else [row for row in selection.to_pylist() if row["reason"]]
-        rows = [row for row in rows if query.reason in {"", row["reason"]}]
-        yield from (rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK))
+        if selection is not None:
+            has_reason = (
+                pc.equal(selection["reason"], query.reason) if query.reason else pc.is_valid(selection["reason"])
+            )
+            selection = selection.filter(has_reason)
+            yield from (selection.slice(i, _CHUNK).to_pylist() for i in range(0, selection.num_rows, _CHUNK))
         return
     name = _TABLES[step.stage, step.part]
     if query.source and name == "fetches":
@@ -197,7 +199,7 @@ def _chunks(corpus: Corpus, step: Step, query: Query, limit: int | None) -> Iter
             yield [row | _REPEAT for row in rows] if is_repeat else rows
 
 
-def _condition(step: Step, reason: str | None) -> str:
+def _condition(step: Step, reason: str) -> str:
     conditions = [f"reason = '{reason}'"] if reason else []
     if step.stage == "extract":
         conditions.append("node < 0" if step.of == "documents" else "node >= 0")
