@@ -27,7 +27,7 @@ cv2.setNumThreads(1)
 
 _VERIFY_SIDE_PX = 32
 _JPEG_SCALES = (8, 4, 2, 1)
-_JPEG_SURPLUS = 1.5
+_SURPLUS = 1.5
 _MAX_PROFILE_BYTES = 4 * 2**20
 _MAX_SAME = 2
 _ORIENTATION = 0x0112
@@ -107,8 +107,8 @@ def _resize(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
     if isinstance(pixels, Image.Image):
         if pixels.size == size:
             return pixels
-        # In two steps where there is enough to reduce: no second copy of a large image.
-        whole = min(side // wanted for side, wanted in zip(pixels.size, size, strict=True)) // 2
+        # In two steps where there is enough to reduce, as for JPEG: no second copy of a large image.
+        whole = int(min(side / wanted for side, wanted in zip(pixels.size, size, strict=True)) / _SURPLUS)
         pixels = np.asarray(pixels.reduce(whole) if whole > 1 else pixels)
     if pixels.shape[1::-1] != size:
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
@@ -141,7 +141,7 @@ def _jpeg_sides(full: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]
     """Sides of the smallest of libjpeg's scales of 1/8, 1/4 and 1/2 that leaves something to resize from."""
     for scale in _JPEG_SCALES:
         sides = -(-full[0] // scale), -(-full[1] // scale)
-        if all(side >= _JPEG_SURPLUS * wanted for side, wanted in zip(sides, size, strict=True)):
+        if all(side >= _SURPLUS * wanted for side, wanted in zip(sides, size, strict=True)):
             return sides
     return full
 
