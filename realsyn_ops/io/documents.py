@@ -4,7 +4,7 @@ What an object is, its first bytes say (`formats`). What cannot be read is a rej
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
 
@@ -165,12 +165,18 @@ class _Reader:
             return self._refuse(record, Reason.TOO_MANY_NODES, f"more than {self._limits.max_nodes}")
         if not found:
             return self._refuse(record, Reason.EMPTY_DOCUMENT, "no text and no image")
-        read = tuple(images.read(node) if isinstance(node, ImageNode) else node for node in found)
-        for node in read:
-            if isinstance(node, ImageNode) and node.data is not None and (seen := hash(node.data)) not in self._seen:
-                self._seen.add(seen)
-                self._left -= len(node.data)
+        read = tuple(self._within_shard(images.read(node)) if isinstance(node, ImageNode) else node for node in found)
         return Document(self._source, self._shard.file, record, url, title, read)
+
+    def _within_shard(self, image: ImageNode) -> ImageNode:
+        if image.data is None or (seen := hash(image.data)) in self._seen:
+            return image
+        if len(image.data) > self._left:
+            detail = f"{len(image.data)} bytes, {self._left} left to this shard"
+            return replace(image, data=None, reason=Reason.IMAGE_TOO_LARGE, detail=detail)
+        self._seen.add(seen)
+        self._left -= len(image.data)
+        return image
 
     def _images(
         self, bundle: Bundle | None, name: str, *, url: str = "", base: str = "", archived: Archived | None = None
@@ -182,7 +188,7 @@ class _Reader:
             base=base,
             archived=archived,
             max_image_bytes=self._limits.max_image_bytes,
-            max_total_bytes=max(0, min(self._limits.max_document_bytes, self._left)),
+            max_total_bytes=self._limits.max_document_bytes,
         )
 
     def _refuse(self, record: str, reason: Reason, detail: str) -> Reject:

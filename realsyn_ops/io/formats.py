@@ -93,12 +93,8 @@ def unpacked(file: BinaryIO) -> Iterator[tuple[str, BinaryIO, str]]:
     if kind != "gzip":
         yield kind, file, ""
         return
-    try:
-        with gzip.GzipFile(fileobj=file) as stream:
-            kind = _named(stream.read(_HEAD_BYTES))
-        is_by_record = kind == "warc" and is_one_record_each(file)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadDocumentError(f"damaged gzip: {error}") from error
+    kind = _named(_first_bytes(file))
+    is_by_record = kind == "warc" and is_one_record_each(file)
     file.seek(0)
     if is_by_record:
         yield kind, file, ""
@@ -107,6 +103,19 @@ def unpacked(file: BinaryIO) -> Iterator[tuple[str, BinaryIO, str]]:
         raise BadDocumentError(f"{kind} inside gzip is not read; unpack it once")
     with tempfile.TemporaryFile() as plain:
         yield kind, plain, _gunzip(file, plain)
+
+
+def _first_bytes(file: BinaryIO) -> bytes:
+    """The first bytes in a gzip, as far as it is whole."""
+    stream = zlib.decompressobj(31)
+    head = b""
+    try:
+        while len(head) < _HEAD_BYTES and not stream.eof and (block := file.read(256)):
+            head += stream.decompress(block, _HEAD_BYTES)
+    except zlib.error as error:
+        if not head:
+            raise BadDocumentError(f"damaged gzip: {error}") from error
+    return head
 
 
 def _gunzip(file: BinaryIO, plain: BinaryIO) -> str:

@@ -41,18 +41,22 @@ def is_one_record_each(file: BinaryIO) -> bool:
     """Whether a WARC.gz begins with a gzip member that holds one record, as it must to be read by offsets."""
     file.seek(0)
     stream = zlib.decompressobj(31)
-    head = stream.decompress(file.read(_BLOCK_BYTES), _BLOCK_BYTES)
-    found = _LENGTH.search(head)
-    end = head.find(b"\r\n\r\n")
-    if found is None or end < 0:
-        return True
-    left = end + 8 + int(found[1]) - len(head)
-    while left >= 0 and not stream.eof:
-        data = stream.unconsumed_tail or file.read(_BLOCK_BYTES)
-        if not data:
-            break
-        left -= len(stream.decompress(data, _BLOCK_BYTES))
-    return left >= 0
+    head, left = b"", 0
+    try:
+        while not stream.eof and (data := stream.unconsumed_tail or file.read(_BLOCK_BYTES)):
+            plain = stream.decompress(data, _BLOCK_BYTES)
+            left -= len(plain)
+            if not head:
+                head = plain
+                found, end = _LENGTH.search(head.replace(b"\r", b"")), head.find(b"\r\n\r\n")
+                if found is None or end < 0:
+                    return True
+                left = end + 8 + int(found[1]) - len(plain)
+            if left < 0:
+                return False
+    except zlib.error:
+        return True  # its damage is found when it is listed
+    return True
 
 
 def next_record(file: BinaryIO, offset: int) -> int | None:
