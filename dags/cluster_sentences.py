@@ -9,7 +9,8 @@ kept in `sentence_measures`: a run with other limits computes none of it again.
 expectation or an alarm about near-duplicates; nothing was published; look at the Data Docs page named in the log.
 *publish* with a codebook conflict: another day fitted one meanwhile; clear the run.
 
-**Safe to clear**: every task. Finished shards are reused; `pair_texts` follows for that day.
+**Safe to clear**: every task. Finished shards are reused. `pair_texts` waits for both Dags: clear *publish* of
+`curate_images` for that day as well.
 """
 
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag

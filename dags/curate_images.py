@@ -7,7 +7,8 @@ in `image_scores` and `image_embeddings`, and those days of `curated_images` who
 broken expectation, a component of near-duplicates that swallows the corpus, or a source that loses nearly all; nothing
 was published; look at the Data Docs page, raise *Near-duplicate similarity* and trigger the day again.
 
-**Safe to clear**: every task. Finished shards are reused; `pair_texts` follows for that day.
+**Safe to clear**: every task. Finished shards are reused. `pair_texts` waits for both Dags: clear *publish* of
+`cluster_sentences` for that day as well.
 """
 
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag
