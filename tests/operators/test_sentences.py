@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.definitions.param import ParamsDict
 
 from realsyn_ops.io import schemas
 from realsyn_ops.io.codebook import Codebook, current_version, publish_codebook, read_codebook
@@ -78,8 +79,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
         for module in (clustering, sentence_filter):
             monkeypatch.setattr(module, "open_staging", lambda work: Staging(bucket, work["staging"]))
         monkeypatch.setattr(clustering, "open_bucket", lambda: bucket)
-        defaults = {name: param.value for name, param in CLUSTER.items()}
-        context = {"partition_key": DAY, "params": {**defaults, "preset": "demo", "shard_sentences": 20, **params}}
+        form = ParamsDict({**CLUSTER, "preset": "demo", "shard_sentences": 20, **params})
+        context = {"partition_key": DAY, "params": form}
         works = clustering.plan.function(**context)
         for work in works:
             sentence_filter.filter_shard.function(work)
