@@ -76,6 +76,7 @@ ATTACKS: list[Attack] = [
     ("zip: a link", lambda: zipped({"l.html": b"/etc/passwd"}, mode=0o120777), KEPT, "1 links: 'l.html'"),
     ("zip: members that share bytes", lambda: make.zip_of_shared_bytes(500), [], "zip bomb: .* share their bytes"),
     ("zip: Fifield's quoted headers", lambda: make.zip_of_quoted_headers(250), [], "zip bomb: .* share their bytes"),
+    ("zip: 15 MB of zeros", lambda: zipped({"b.html": bytes(15_000_000)}), KEPT, "a zip bomb: 15000000 bytes out of"),
     ("zip: no member", lambda: make.directory([], 0, counted=65_535), [], "not a readable zip|no .html"),
     # tar
     ("tar: a path of dots", lambda: tar_of((b"../x.html", b"0", b"x")), KEPT, "paths that lead out of the bundle"),
