@@ -73,6 +73,27 @@ def test_perplexity_is_transformers_own_loss_over_all_tokens_but_the_first(tiny_
     assert model.name == f"hf:{tiny_gpt2}"
 
 
+def test_a_batchs_shape_follows_from_the_length_of_its_texts_alone(
+    tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A product may add up in another order for another number of rows; on some processors it does."""
+    model = load_language_model(f"hf:{tiny_gpt2}", device="cpu", threads=1, models_path=Path())
+    assert isinstance(model, CausalLanguageModel)
+    forward, shapes = model._model.forward, set()
+
+    def watched(**inputs: torch.Tensor) -> object:
+        shapes.add(tuple(inputs["input_ids"].shape))
+        return forward(**inputs)
+
+    monkeypatch.setattr(model._model, "forward", watched)
+    for texts in (FLUENT[:1], [*FLUENT, *SHUFFLED] * 9, ["cat " * n for n in range(2, 60)], SHUFFLED[1:]):
+        model.perplexity(texts)
+    rows = [n_rows for n_rows, _ in shapes]
+    assert len({width for _, width in shapes}) == len(shapes) > 10
+    assert all(n_rows == max(1, 256 // width) for n_rows, width in shapes)
+    assert max(rows) > 1
+
+
 def test_a_long_text_is_judged_by_its_beginning(tiny_gpt2: Path) -> None:
     model = load_language_model(f"hf:{tiny_gpt2}", device="cpu", threads=1, models_path=Path())
     long = "the cat " * MAX_TOKENS
