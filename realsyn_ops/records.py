@@ -65,6 +65,10 @@ class Reason(StrEnum):
     CLUSTER_CAP = "cluster_cap"
 
 
+NOT_SHOWN = frozenset({Reason.EMAIL, Reason.PHONE, Reason.IP_ADDRESS, Reason.IMAGE_POLICY})
+"""What was refused for these is counted in reports that are passed on, and never shown there."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextNode:
     """A paragraph, heading, cell or list item: text in reading order, white space folded."""

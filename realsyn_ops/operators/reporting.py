@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.operators.hosts import host_yields
 from realsyn_ops.operators.retrieval import MEASURE
-from realsyn_ops.records import Reason, hash_order
+from realsyn_ops.records import NOT_SHOWN, Reason, hash_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -255,7 +255,8 @@ def _image_rejects(corpus: "Corpus", seed: int) -> dict[str, list[dict[str, Any]
         if r["reason"]
     ]
     chosen = _examples(rows, seed)
-    pictures = _thumbnails(corpus, [(r["key"], r["day"]) for group in chosen.values() for r in group])
+    shown_rows = [r for reason, group in chosen.items() if reason not in NOT_SHOWN for r in group]
+    pictures = _thumbnails(corpus, [(r["key"], r["day"]) for r in shown_rows])
     shown = {
         reason: [
             {
@@ -276,10 +277,10 @@ def _image_rejects(corpus: "Corpus", seed: int) -> dict[str, list[dict[str, Any]
 def _text_rejects(corpus: "Corpus", seed: int) -> dict[str, list[dict[str, Any]]]:
     rows = [r for r in _reader(corpus)("sentence_scores", ["key", "day", "reason", "value"]) if r["reason"]]
     chosen = _examples(rows, seed)
-    keys = sorted({r["key"] for group in chosen.values() for r in group})
+    keys = sorted({r["key"] for reason, group in chosen.items() if reason not in NOT_SHOWN for r in group})
     texts = {r["key"]: r["text"] for r in corpus.read("sentences", ["key", "text"], where=_among(keys)).to_pylist()}
     shown = {
-        reason: [{"text": texts.get(r["key"], ""), "value": r["value"]} for r in group]
+        reason: [{"text": texts.get(r["key"], "(not shown)"), "value": r["value"]} for r in group]
         for reason, group in chosen.items()
     }
     columns = ["key", "reason", "similarity", "text"]

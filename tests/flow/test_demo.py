@@ -20,6 +20,7 @@ from tests.flow.harness import Demo, run_command
 TABLES = (
     "documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects", "image_scores", "image_embeddings",
     "curated_images", "sentence_scores", "sentence_embeddings", "sentence_clusters", "pairs", "answers",
+    "sentence_measures",
 )  # fmt: skip
 
 pytestmark = pytest.mark.timeout(1500)
