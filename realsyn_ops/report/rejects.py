@@ -19,10 +19,12 @@ from realsyn_ops.io.recorded_plans import last_plan, recorded_plan
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.plans import check_day
 from realsyn_ops.records import Reason
-from realsyn_ops.report.places import among, places_of, quoted
+from realsyn_ops.report.places import first_places, places_in, quoted, row_id, source_documents
+from realsyn_ops.report.reject_values import measured_values, sentence_texts
 from realsyn_ops.thresholds import STEPS, Step, threshold_of
 
 _CHUNK = 200
+_GATHERED = 100_000
 _TABLES = {
     ("fetch", ""): "fetches",
     ("extract", ""): "rejects",
@@ -41,11 +43,7 @@ _COLUMNS = {
     "sentence_clusters": ["key", "day", "reason", "n_nodes", "survivor", "similarity", "text"],
     "pairs": ["key", "day", "reason", "text_keys"],
 }
-_REPEAT = {
-    "reason": str(Reason.IDENTICAL),
-    "survivor": None,
-    "detail": "counted once; its other places are these rejects",
-}
+_REPEATED = "counted once; its other places are these rejects"
 STAGES = tuple(dict.fromkeys(step.stage for step in STEPS))
 
 
@@ -117,10 +115,12 @@ def list_rejects(corpus: Corpus, counts: Iterable[Count], query: Query, *, limit
     for count in counts:
         for reason in count.rejects:
             n_left = limit
-            for chunk in _chunks(corpus, count.step, replace(query, reason=reason), limit):
-                found = _described(corpus, count.step, query, chunk)[:n_left]
-                yield from found
-                n_left -= len(found)
+            for table in _refused(corpus, count.step, replace(query, reason=reason), limit):
+                table = table.slice(0, n_left)
+                for start in range(0, table.num_rows, _CHUNK):
+                    rows = [row | {"reason": reason} for row in table.slice(start, _CHUNK).to_pylist()]
+                    yield from _described(corpus, count.step, query, rows)
+                n_left -= table.num_rows
                 if not n_left:
                     break
 
@@ -163,40 +163,54 @@ def _counted(step: Step, query: Query, n: Counter[str | None]) -> Count:
 def _count_of_source(corpus: Corpus, step: Step, query: Query) -> Count:
     """Rejects that stand in a source: places of it where places are counted, else records with a place in it."""
     n: Counter[str | None] = Counter()
-    if step.part == "redundancy" and query.reason == Reason.IDENTICAL:
-        return Count(step, None, None, {})
-    for chunk in _chunks(corpus, step, query, None):
-        places = places_of(corpus, step, chunk, query.source)
-        for row in chunk:
-            if row["key"] in places or step.stage == "extract":
-                n[row["reason"]] += places[row["key"]][1] if step.part == "quality" else 1
+    if step.part != "redundancy" or query.reason != Reason.IDENTICAL:
+        for table in _refused(corpus, step, query, None):
+            weights = table["n_in_source"].to_pylist() if step.part == "quality" else [1] * table.num_rows
+            for reason, weight in zip(table["reason"].to_pylist(), weights, strict=True):
+                n[reason] += weight
     return replace(_counted(step, query, n), n_in=None, n_kept=None)
 
 
-def _chunks(corpus: Corpus, step: Step, query: Query, limit: int | None) -> Iterator[list[dict[str, Any]]]:
-    """Refused rows of a step, a bounded number at a time."""
+def _refused(corpus: Corpus, step: Step, query: Query, limit: int | None) -> Iterator[pa.Table]:
+    """Refused rows of a step, some at a time; of a source those with a place in it, with the number of these."""
+    if not query.source:
+        yield from _scanned(corpus, step, query, limit)
+    elif step.stage == "extract":
+        yield from _scanned(corpus, step, query, limit, f"source = {quoted(query.source)}")
+    elif step.stage != "fetch":
+        documents = source_documents(corpus, query.source)
+        for table in _gathered(_scanned(corpus, step, query, None)):
+            n = places_in(corpus, step, table, documents)
+            ids = zip(table["key"].to_pylist(), table["day"].to_pylist(), strict=True)
+            counts = pa.array([n.get(row_id(step, *of)) for of in ids], pa.int64())
+            yield table.append_column("n_in_source", counts).filter(pc.is_valid(counts))
+
+
+def _scanned(
+    corpus: Corpus, step: Step, query: Query, limit: int | None, where: str = "day != ''"
+) -> Iterator[pa.Table]:
     if step.stage == "release":
         selection = _selection(corpus, query)
         if selection is not None:
-            has_reason = (
-                pc.equal(selection["reason"], query.reason) if query.reason else pc.is_valid(selection["reason"])
-            )
-            selection = selection.filter(has_reason)
-            yield from (selection.slice(i, _CHUNK).to_pylist() for i in range(0, selection.num_rows, _CHUNK))
+            reasons = selection["reason"]
+            yield selection.filter(pc.equal(reasons, query.reason) if query.reason else pc.is_valid(reasons))
         return
     name = _TABLES[step.stage, step.part]
-    if query.source and name == "fetches":
-        return
     is_repeat = step.part == "redundancy" and query.reason == Reason.IDENTICAL
-    where = "n_nodes > 1" if is_repeat else f"{_condition(step, query.reason)} AND reason IS NOT NULL"
-    is_pushed = not query.source
-    if query.source and name == "rejects":
-        where, is_pushed = f"{where} AND source = {quoted(query.source)}", True
-    columns = _COLUMNS[name]
-    for table in corpus.scan(name, columns, day=query.day or None, where=where, limit=limit if is_pushed else None):
-        for start in range(0, table.num_rows, _CHUNK):
-            rows = table.slice(start, _CHUNK).to_pylist()
-            yield [row | _REPEAT for row in rows] if is_repeat else rows
+    refused = "n_nodes > 1" if is_repeat else f"{_condition(step, query.reason)} AND reason IS NOT NULL"
+    yield from corpus.scan(name, _COLUMNS[name], day=query.day or None, where=f"{where} AND {refused}", limit=limit)
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer tables: each costs a scan of all places."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(part.num_rows for part in held) >= _GATHERED:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)
 
 
 def _condition(step: Step, reason: str) -> str:
@@ -220,17 +234,16 @@ def _selection(corpus: Corpus, query: Query) -> pa.Table | None:
 
 
 def _described(corpus: Corpus, step: Step, query: Query, rows: list[dict[str, Any]]) -> list[Rejected]:
-    """The rows with their values, limits and first places; without those that stand in no document of the source."""
-    places = places_of(corpus, step, rows, query.source)
-    if query.source and step.stage != "extract":
-        rows = [row for row in rows if row["key"] in places]
+    """The rows with their values, limits and first places."""
+    places = first_places(corpus, step, rows, query.source)
     plans = {day: _plan_values(corpus, step, day) for day in {row["day"] for row in rows}}
-    values = _values(corpus, step, rows)
-    texts = _texts(corpus, rows) if (step.stage, step.part) == ("cluster", "quality") else {}
+    values = measured_values(corpus, step, rows)
+    texts = sentence_texts(corpus, rows) if (step.stage, step.part) == ("cluster", "quality") else {}
     found = []
     for row in rows:
         limit = threshold_of(step, row["reason"], plans[row["day"]])
-        place, n_places = places.get(row["key"], ({}, 1))
+        if step.part == "redundancy" and row["reason"] == Reason.IDENTICAL:
+            row = row | {"survivor": "", "detail": _REPEATED}
         found.append(
             Rejected(
                 stage=step.stage,
@@ -239,55 +252,18 @@ def _described(corpus: Corpus, step: Step, query: Query, rows: list[dict[str, An
                 reason=row["reason"],
                 key=row["key"],
                 day=row["day"],
-                n_places=row.get("n_nodes") or n_places,
-                value=values.get(row["key"]),
+                n_places=row.get("n_in_source") or row.get("n_nodes") or 1,
+                value=values.get((row["key"], row["day"])),
                 limit=limit[0] if limit else None,
                 threshold=limit[1] if limit else None,
                 detail=row.get("detail") or "",
                 text=row.get("text") or texts.get(row["key"], ""),
                 survivor=row.get("survivor") or "",
                 similarity=row.get("similarity") if row.get("survivor") else None,
-                **place,
+                **places.get(row_id(step, row["key"], row["day"]), {}),
             )
         )
     return found
-
-
-def _values(corpus: Corpus, step: Step, rows: list[dict[str, Any]]) -> dict[str, float]:
-    """What each record's rule was measured as: the value that stands beside the limit."""
-    if step.stage == "pair":
-        return {row["key"]: float(len(row["text_keys"])) for row in rows}
-    if step.stage == "release":
-        capped = Reason.CLUSTER_CAP
-        return {row["key"]: row["similarity"] for row in rows if row["reason"] != capped and row["similarity"]}
-    if step.part == "redundancy":
-        found = {row["key"]: row["similarity"] for row in rows if row["reason"] == Reason.SEMANTIC_DUPLICATE}
-        return found | (_hash_distances(corpus, rows) if step.of == "images" else {})
-    return {row["key"]: row["value"] for row in rows if row.get("value") is not None}
-
-
-def _hash_distances(corpus: Corpus, rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Bits between the perceptual hashes of duplicates and their survivors."""
-    pairs = {row["key"]: row["survivor"] for row in rows if row["reason"] == Reason.PERCEPTUAL_DUPLICATE}
-    hashes = {
-        row["key"]: row["phash"]
-        for table in corpus.scan("image_embeddings", ["key", "phash"], where=among({*pairs, *pairs.values()}))
-        for row in table.to_pylist()
-    }
-    return {
-        key: float((hashes[key] ^ hashes[survivor]).bit_count())
-        for key, survivor in pairs.items()
-        if key in hashes and survivor in hashes
-    }
-
-
-def _texts(corpus: Corpus, rows: list[dict[str, Any]]) -> dict[str, str]:
-    where = among(row["key"] for row in rows)
-    return {
-        row["key"]: row["text"]
-        for table in corpus.scan("sentences", ["key", "text"], where=where)
-        for row in table.to_pylist()
-    }
 
 
 def _plan_values(corpus: Corpus, step: Step, day: str) -> dict[str, Any] | None:

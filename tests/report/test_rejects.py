@@ -19,7 +19,7 @@ from realsyn_ops.io.storage import Bucket
 from realsyn_ops.plans import ReleasePlan
 from realsyn_ops.report.rejects import Count, Query, Rejected, count_rejects, list_rejects
 from realsyn_ops.report.render_rejects import counts_json, print_counts, print_rejects, rejects_json, render_rejects
-from tests.report.small_corpus import FIRST, HOSTILE, SECOND, write_corpus
+from tests.report.small_corpus import FIRST, HOSTILE, SECOND, publish, sentence, write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,24 @@ def test_a_reject_has_its_value_and_the_limit_it_was_held_against(
 ) -> None:
     row = one(corpus, **query)
     assert (row.key, row.value, row.limit, row.threshold) == (key, value, limit, threshold)
+
+
+def test_a_record_on_two_days_is_counted_and_placed_by_its_day(bucket: Bucket) -> None:
+    corpus = Corpus(bucket)
+    days = (FIRST, "d-1", "manuals"), (SECOND, "d-2", "wiki")
+    document = {"file": "f", "record": "r", "url": "", "title": "", "n_images": 1, "n_sentences": 1}
+    publish(corpus, "documents", [{"key": key, "day": day, "source": source, **document} for day, key, source in days])
+    nodes = [{"key": "s-menu", "day": day, "document_key": key, "node": 1, "position": 0} for day, key, _ in days]
+    publish(corpus, "sentence_nodes", nodes)
+    scores = [
+        sentence("s-menu", day, 5, "boilerplate", share) for (day, _, _), share in zip(days, (0.5, 0.7), strict=True)
+    ]
+    publish(corpus, "sentence_scores", scores)
+    publish(corpus, "sentences", [{"key": "s-menu", "day": day, "text": "t", "n_nodes": 1} for day, _, _ in days])
+    found = [(row.day, row.value, row.source, row.n_places) for row in listed(corpus, reason="boilerplate")]
+    assert found == [(FIRST, 0.5, "manuals", 1), (SECOND, 0.7, "wiki", 1)]
+    assert counted(corpus, source="wiki")["cluster", "sentences", "quality"].rejects == {"boilerplate": 1}
+    assert [row.day for row in listed(corpus, reason="boilerplate", source="wiki")] == [SECOND]
 
 
 def test_a_reject_says_where_it_stood(corpus: Corpus) -> None:
