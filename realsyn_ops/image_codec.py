@@ -31,6 +31,8 @@ _SURPLUS = 1.5
 _MAX_PROFILE_BYTES = 4 * 2**20
 _MAX_SAME = 2
 _ORIENTATION = 0x0112
+_PNG_DEPTH = 24
+_PNG_EXIF = (b"eXIf", b"exif", b"XML:com.adobe.xmp")
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -92,7 +94,7 @@ def decode_image(data: bytes, *, max_side: int | None = None, shorter_side: int 
         size = _reduced(image.size, max_side, shorter_side)
         pixels = _pixels(data, image, size)
         # Only now: Pillow loads a PNG to find its EXIF data, and an error of that load would be taken for no EXIF data.
-        turn = _TRANSPOSE.get(_orientation(image))
+        turn = _TRANSPOSE.get(_orientation(image)) if _may_be_turned(data, image) else None
     plain = _to_srgb(_resize(_flat(pixels), size), profile)
     return plain.transpose(turn) if turn is not None else plain
 
@@ -131,6 +133,8 @@ def _pixels(data: bytes, image: Image.Image, size: tuple[int, int]) -> Pixels:
         if (pixels := _strict_jpeg(data, image, sides)) is not None:
             return pixels
         image.draft(None, sides)
+    elif image.format == "PNG" and (pixels := _plain_png(data, image)) is not None:
+        return pixels
     elif image.format == "WEBP" and not getattr(image, "is_animated", False):
         return _still_webp(data)
     image.load()
@@ -162,6 +166,15 @@ def _strict_jpeg(data: bytes, image: Image.Image, sides: tuple[int, int]) -> "np
     if space == "CMYK" and "adobe" in image.info:
         np.subtract(255, pixels, out=pixels)
     return pixels[:, :, 0] if space == "GRAY" else pixels
+
+
+def _plain_png(data: bytes, image: Image.Image) -> "np.ndarray | None":
+    """By OpenCV, a tenth faster: 8-bit RGB. None for other kinds, and for damage, of which Pillow says what it is."""
+    if image.mode != "RGB" or data[_PNG_DEPTH] != 8 or {"transparency", "icc_profile"} & image.info.keys():
+        return None
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    return None if pixels is None or pixels.shape[1::-1] != image.size else pixels
 
 
 def _still_webp(data: bytes) -> Pixels:
@@ -214,6 +227,11 @@ def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | N
         if np.abs(moved.astype(int) - cube).max() <= _MAX_SAME:
             return None
     return transform
+
+
+def _may_be_turned(data: bytes, image: Image.Image) -> bool:
+    """Whether there may be EXIF data at all; only for PNG is that cheaper to know than the data."""
+    return image.format != "PNG" or any(mark in data for mark in _PNG_EXIF)
 
 
 def _orientation(image: Image.Image) -> int:
