@@ -248,15 +248,3 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
         "curated_images": groups,
         "duplicate_groups": alarms(staging, GROUPS, work, losses, max_share=chosen.max_group_share),
     }
-
-
-def near_survivors(staging: "Staging", vectors: Any) -> Any:
-    """(n,) whether an image is a near-duplicate of another of these, by the plans its day was curated with."""
-    import numpy as np
-
-    from realsyn_ops.stages.dedup import near_duplicates
-
-    plans = [o.key for o in staging.bucket.list("staging/curate_images/") if o.key.endswith("/plan.json")]
-    thresholds = [CuratePlan.from_json(staging.bucket.get(key)).min_visual_similarity for key in plans]
-    groups = near_duplicates(vectors, rank=np.arange(len(vectors)), min_similarity=max(thresholds, default=1.0))
-    return np.array([reason is not None for reason in groups.reason], bool)
