@@ -31,8 +31,6 @@ _SURPLUS = 1.5
 _MAX_PROFILE_BYTES = 4 * 2**20
 _MAX_SAME = 2
 _ORIENTATION = 0x0112
-_PNG_DEPTH = 24
-_PNG_EXIF = (b"eXIf", b"exif", b"XML:com.adobe.xmp")
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -94,7 +92,7 @@ def decode_image(data: bytes, *, max_side: int | None = None, shorter_side: int 
         size = _reduced(image.size, max_side, shorter_side)
         pixels = _pixels(data, image, size)
         # Only now: Pillow loads a PNG to find its EXIF data, and an error of that load would be taken for no EXIF data.
-        turn = _TRANSPOSE.get(_orientation(image)) if _may_be_turned(data, image) else None
+        turn = _TRANSPOSE.get(_orientation(image))
     plain = _to_srgb(_resize(_flat(pixels), size), profile)
     return plain.transpose(turn) if turn is not None else plain
 
@@ -128,19 +126,13 @@ def _reduced(size: tuple[int, int], max_side: int | None, shorter_side: int | No
 
 def _pixels(data: bytes, image: Image.Image, size: tuple[int, int]) -> Pixels:
     """The first frame as it is stored, at least of that size."""
-    pixels: Pixels | None
     if image.format in {"JPEG", "MPO"}:
         sides = _jpeg_sides(image.size, size)
         if (pixels := _strict_jpeg(data, image, sides)) is not None:
             return pixels
         image.draft(None, sides)
     elif image.format == "WEBP" and not getattr(image, "is_animated", False):
-        # Pillow decodes a still as an animation, to the same pixels in three times the memory.
-        if (pixels := _by_opencv(data)) is None:
-            raise ValueError("the WEBP data cannot be decoded")
-        return pixels
-    elif _is_plain_png(data, image) and (pixels := _by_opencv(data)) is not None:
-        return pixels
+        return _still_webp(data)
     image.load()
     return image
 
@@ -172,21 +164,11 @@ def _strict_jpeg(data: bytes, image: Image.Image, sides: tuple[int, int]) -> "np
     return pixels[:, :, 0] if space == "GRAY" else pixels
 
 
-def _is_plain_png(data: bytes, image: Image.Image) -> bool:
-    """8 bits of RGB or RGBA without a profile: OpenCV reads it a tenth faster than Pillow, to the same pixels."""
-    return (
-        image.format == "PNG"
-        and image.mode in {"RGB", "RGBA"}
-        and data[_PNG_DEPTH] == 8
-        and not {"transparency", "icc_profile"} & image.info.keys()
-    )
-
-
-def _by_opencv(data: bytes) -> Pixels | None:
-    """RGB or RGBA with 8 bits; None for what OpenCV cannot read, whole or at all."""
+def _still_webp(data: bytes) -> Pixels:
+    """By OpenCV: the same pixels as Pillow's, which decodes a still as an animation, in three times the memory."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint8 or pixels.shape[2:] not in {(3,), (4,)}:
-        return None
+    if pixels is None:
+        raise ValueError("the WEBP data cannot be decoded")
     if pixels.shape[2] == 4:
         return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA, dst=pixels))
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
@@ -232,11 +214,6 @@ def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | N
         if np.abs(moved.astype(int) - cube).max() <= _MAX_SAME:
             return None
     return transform
-
-
-def _may_be_turned(data: bytes, image: Image.Image) -> bool:
-    """Whether there may be EXIF data at all; only for PNG is that cheaper to know than the data."""
-    return image.format != "PNG" or any(mark in data for mark in _PNG_EXIF)
 
 
 def _orientation(image: Image.Image) -> int:
