@@ -26,7 +26,7 @@ from realsyn_ops.cli.services import PROJECT
 from realsyn_ops.demo.packages import fetch
 
 SUMMARY = "images decoded, resized and hashed, beside img2dataset and imagededup"
-MIN_RATIO = {"baseline": 2.0, "pngs": 1.3}
+MIN_RATIO = {"baseline": 2.0, "all jpeg": 2.0, "pngs": 1.3}
 MIN_FLOOR = 0.85
 _PHOTOGRAPHS = ["mate-backgrounds", "lomiri-wallpapers-16.04", "plasma-workspace-wallpapers"]
 _MIN_PIXELS = 1_000_000
