@@ -5,11 +5,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.duplicates import alarms, converge, corpus_rows, is_within_threshold, source_losses
+from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
 from realsyn_ops.operators.policies import judge_images, load_policies, policy_names
 from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days, vector_checks
 from realsyn_ops.operators.run import (
@@ -19,10 +19,9 @@ from realsyn_ops.operators.run import (
     measured,
     open_bucket,
     open_staging,
-    preset_models,
     resolved_preset,
 )
-from realsyn_ops.plans import CuratePlan, check_day, code_digest, shard_bounds
+from realsyn_ops.plans import CuratePlan, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
@@ -39,28 +38,21 @@ GROUPS = "deduplicate"
 @task
 def plan(**context: Any) -> list[Work]:
     """Decide the day's images, the models and the shards."""
-    from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.io.shards import Staging
-
-    day = check_day(context.get("partition_key"))
     bucket = open_bucket()
-    images = Corpus(bucket).read("images", ["key", "n_nodes"], day=day)
-    if images.num_rows == 0:
-        raise AirflowSkipException(f"no images of {day} in the corpus: nothing to curate")
-    params = dict(context["params"])
-    preset = params.pop("preset") or settings().preset
-    chosen = CuratePlan(
+    day, images = day_rows(bucket, context, "images", ["key", "n_nodes"])
+    preset, models = chosen_models(context)
+    staging, chosen = staged_plan(
+        bucket,
+        "curate_images",
+        CuratePlan,
+        context,
         day=day,
         inputs=digest(images.to_pydict()),
-        code=code_digest(),
         preset=preset,
-        models=preset_models(preset),
+        models=models,
         image_policies=policy_names(load_policies(settings().image_policies)),
-        **params,
     )
-    staging = Staging.create(bucket, "curate_images", day, chosen)
-    bounds = shard_bounds(images.num_rows, chosen.shard_images)
-    return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(len(bounds))]
+    return shard_works(staging, images.num_rows, chosen.shard_images)
 
 
 @task
