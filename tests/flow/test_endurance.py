@@ -46,8 +46,8 @@ def members(stack: Stack) -> list[psutil.Process]:
     return found
 
 
-def kill_a_task_with_a_model(stack: Stack, *, timeout_s: float) -> int:
-    """SIGKILL to the first task process that has loaded a model; returns its pid."""
+def kill_a_task_with_a_model(stack: Stack, *, timeout_s: float) -> psutil.Process:
+    """SIGKILL to the first task process that has loaded a model."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         for process in members(stack):
@@ -55,7 +55,7 @@ def kill_a_task_with_a_model(stack: Stack, *, timeout_s: float) -> int:
                 is_task = " ".join(process.cmdline()).startswith(TASK_TITLE) and not process.children()
                 if is_task and process.memory_info().rss > LOADED_MODEL_BYTES:
                     process.send_signal(signal.SIGKILL)
-                    return process.pid
+                    return process
             except psutil.Error:
                 continue
         time.sleep(0.2)
@@ -70,7 +70,10 @@ def test_two_demos_from_empty_make_the_same_release_even_when_a_task_is_killed(t
     rough = demo_home(tmp_path / "rough")
     running = start_demo(rough)
     killed = kill_a_task_with_a_model(Stack(rough), timeout_s=600)
-    assert not psutil.pid_exists(killed) or psutil.Process(killed).status() == psutil.STATUS_ZOMBIE
+    deadline = time.monotonic() + 60
+    while killed.is_running() and killed.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE
     assert running.wait(timeout=1500) == 0
     files = release_files(calm)
     assert len(files) >= 4
@@ -91,7 +94,7 @@ def test_ctrl_c_stops_every_process_that_was_started(tmp_path: Path) -> None:
     started = members(stack)
     assert len(started) > 4
     running.send_signal(signal.SIGINT)
-    assert running.wait(timeout=60) == 130
-    _, alive = psutil.wait_procs(started, timeout=5)
+    assert running.wait(timeout=300) == 130
+    _, alive = psutil.wait_procs(started, timeout=30)
     assert alive == []
     assert stack.status() == {"seaweedfs": "stopped", "airflow": "stopped"}
