@@ -46,6 +46,13 @@ def members(stack: Stack) -> list[psutil.Process]:
     return found
 
 
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill_a_task_with_a_model(stack: Stack, *, timeout_s: float) -> psutil.Process:
     """SIGKILL to the first task process that has loaded a model."""
     deadline = time.monotonic() + timeout_s
@@ -71,9 +78,9 @@ def test_two_demos_from_empty_make_the_same_release_even_when_a_task_is_killed(t
     running = start_demo(rough)
     killed = kill_a_task_with_a_model(Stack(rough), timeout_s=600)
     deadline = time.monotonic() + 60
-    while killed.is_running() and killed.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+    while is_alive(killed) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE
+    assert not is_alive(killed)
     assert running.wait(timeout=1500) == 0
     files = release_files(calm)
     assert len(files) >= 4
