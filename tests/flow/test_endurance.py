@@ -30,7 +30,14 @@ def release_files(folder: Path) -> dict[str, str]:
 def start_demo(folder: Path) -> subprocess.Popen[bytes]:
     env = {**os.environ, "REALSYN_HOME": str(folder), "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-m", "realsyn_ops.cli", "demo", "--documents", str(DOCUMENTS)]
-    return subprocess.Popen(command, env=env, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        command,
+        env=env,
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
 
 
 def members(stack: Stack) -> list[psutil.Process]:
