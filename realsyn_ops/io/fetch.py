@@ -9,7 +9,7 @@ import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import islice
 from socket import getaddrinfo
@@ -41,6 +41,7 @@ from realsyn_ops.io.fetch_answers import (
     status_error,
     too_large,
 )
+from realsyn_ops.io.held_bytes import HeldBytes
 from realsyn_ops.io.robots import MAX_BYTES, Robots, tag_refusal
 from realsyn_ops.records import Reason, image_key
 
@@ -87,42 +88,6 @@ def fetch_images(
         loop.close()
 
 
-@dataclass(slots=True)
-class _Held:
-    """The bytes of bodies not yet taken. The oldest that is being read may always go on, so that one always ends."""
-
-    max_bytes: int
-    total: int = 0
-    reading: dict[int, int] = field(default_factory=dict)
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-    async def add(self, place: int, n_bytes: int) -> float:
-        """Count bytes in, once there is room; returns the seconds waited."""
-        started = asyncio.get_running_loop().time()
-        self.reading.setdefault(place, 0)
-        if not self._has_room(place, n_bytes):
-            async with self.changed:
-                await self.changed.wait_for(lambda: self._has_room(place, n_bytes))
-        self.reading[place] += n_bytes
-        self.total += n_bytes
-        return asyncio.get_running_loop().time() - started
-
-    async def end(self, place: int, n_held: int) -> None:
-        """A body ended: `n_held` bytes of it wait to be taken."""
-        await self._less(self.reading.pop(place, 0) - n_held)
-
-    async def free(self, n_held: int) -> None:
-        await self._less(n_held)
-
-    async def _less(self, n_bytes: int) -> None:
-        self.total -= n_bytes
-        async with self.changed:
-            self.changed.notify_all()
-
-    def _has_room(self, place: int, n_bytes: int) -> bool:
-        return self.total + n_bytes <= self.max_bytes or place == min(self.reading)
-
-
 class _Client:
     def __init__(
         self, limits: FetchLimits, policy: FetchPolicy, known: Mapping[str, Known], lookup: Lookup, tls: ssl.SSLContext
@@ -136,7 +101,7 @@ class _Client:
         self._connections = Connections(self._network, tls)
         self._slots = asyncio.Semaphore(limits.max_connections)
         self._hosts: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(limits.max_per_host))
-        self._held = _Held(limits.max_held_bytes)
+        self._held = HeldBytes(limits.max_held_bytes)
         self._answered: asyncio.Queue[Fetched] = asyncio.Queue()
         self._robots = Robots(policy.user_agent, self._robots_txt)
 
