@@ -16,7 +16,7 @@ expectation or an alarm about near-duplicates; nothing was published; look at th
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag
 
 from realsyn_ops.operators import assets
-from realsyn_ops.operators.clustering import audit, cluster, count_words, plan, publish
+from realsyn_ops.operators.clustering import arrange, assign, audit, count_words, deduplicate, fit, link, plan, publish
 from realsyn_ops.operators.params import CLUSTER
 from realsyn_ops.operators.run import DEFAULT_ARGS
 from realsyn_ops.operators.sentence_filter import filter_shard, score
@@ -34,8 +34,9 @@ from realsyn_ops.operators.sentence_filter import filter_shard, score
 def cluster_sentences() -> None:
     shards = plan()
     counted = count_words(filter_shard.expand(work=shards))
-    groups = cluster(score.expand(work=counted))
-    publish(audit(groups))
+    assigned = assign.expand(work=fit(score.expand(work=counted)))
+    linked = link.expand(work=arrange(assigned))
+    publish(audit(deduplicate(linked)))
 
 
 cluster_sentences()

@@ -14,7 +14,7 @@ was published; look at the Data Docs page, raise *Near-duplicate similarity* and
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag
 
 from realsyn_ops.operators import assets
-from realsyn_ops.operators.curation import audit, deduplicate, embed, plan, publish
+from realsyn_ops.operators.curation import arrange, assign, audit, deduplicate, embed, fit, link, plan, publish
 from realsyn_ops.operators.params import CURATE
 from realsyn_ops.operators.run import DEFAULT_ARGS
 
@@ -30,8 +30,9 @@ from realsyn_ops.operators.run import DEFAULT_ARGS
 )
 def curate_images() -> None:
     shards = plan()
-    groups = deduplicate(embed.expand(work=shards))
-    publish(audit(groups))
+    assigned = assign.expand(work=fit(embed.expand(work=shards)))
+    linked = link.expand(work=arrange(assigned))
+    publish(audit(deduplicate(linked)))
 
 
 curate_images()

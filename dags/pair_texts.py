@@ -14,8 +14,9 @@ texts changed cost a caption, tags and a call of the rewriter; `answers` keeps w
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag
 
 from realsyn_ops.operators import assets
+from realsyn_ops.operators.pairing import audit, publish
 from realsyn_ops.operators.params import PAIR
-from realsyn_ops.operators.retrieval import audit, plan, publish, retrieve
+from realsyn_ops.operators.retrieval import collect, plan, prepare, retrieve
 from realsyn_ops.operators.run import DEFAULT_ARGS
 from realsyn_ops.operators.synthesis import synthesize
 
@@ -32,8 +33,8 @@ from realsyn_ops.operators.synthesis import synthesize
     tags=["realsyn"],
 )
 def pair_texts() -> None:
-    shards = retrieve(plan())
-    publish(audit(synthesize.expand(work=shards)))
+    found = retrieve.expand(work=prepare(plan()))
+    publish(audit(synthesize.expand(work=collect(found))))
 
 
 pair_texts()

@@ -124,6 +124,9 @@ class CuratePlan(Plan):
     min_visual_similarity: float = 0.9
     max_source_loss: float = 0.95
     max_group_share: float = 0.2
+    images_per_cluster: int = 420
+    codebook: str = ""
+    refit: bool = False
     image_policies: str = ""
 
     def __post_init__(self) -> None:
@@ -135,6 +138,7 @@ class CuratePlan(Plan):
         self.require("min_visual_similarity", 0 < self.min_visual_similarity <= 1, "above 0 and at most 1")
         self.require("max_source_loss", 0 < self.max_source_loss <= 1, "above 0 and at most 1")
         self.require("max_group_share", 0 < self.max_group_share <= 1, "above 0 and at most 1")
+        self.require("images_per_cluster", self.images_per_cluster >= 1, "at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +166,7 @@ class ClusterPlan(Plan):
     max_group_share: float = 0.2
     sentences_per_cluster: int = 420
     codebook: str = ""
+    refit: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -182,18 +187,29 @@ class ClusterPlan(Plan):
 
 @dataclass(frozen=True, kw_only=True)
 class PairPlan(Plan):
+    """``target_recall``: share of the texts of an exact search that the probes must find; decides how many clusters an
+    image probes, unless ``n_probes`` is above 0 (the paper: 1)."""
+
     day: str
+    codebook: str = ""
     shard_images: int = 256
+    search_images: int = 100_000
     n_texts: int = 3
-    n_probes: int = 1
+    n_probes: int = 0
+    target_recall: float = 0.95
     max_text_similarity: float = 0.95
+    own_document: bool = True
+    max_uses: int = 0
     max_synthetic_words: int = 60
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("shard_images", self.shard_images >= 1, "at least 1")
         self.require("n_texts", self.n_texts == 3, "3 (the RealSyn schema)")
-        self.require("n_probes", self.n_probes >= 1, "at least 1")
+        self.require("search_images", self.search_images >= 1, "at least 1")
+        self.require("n_probes", self.n_probes >= 0, "0 (as many as the target recall needs) or more")
+        self.require("target_recall", 0 < self.target_recall <= 1, "above 0 and at most 1")
+        self.require("max_uses", self.max_uses >= 0, "0 (no limit) or more")
         self.require("max_text_similarity", 0 < self.max_text_similarity <= 1, "above 0 and at most 1")
         self.require("max_synthetic_words", self.max_synthetic_words >= 5, "at least 5")
 

@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     threads: int = Field(
         1, ge=1, description="Threads a task may use. Results may differ in the last bit between values."
     )
+    memory_bytes: int = Field(
+        2 * 2**30, ge=64 * 2**20, description="What a step over the whole corpus may hold of vectors at once."
+    )
     preset: Literal["demo", "clip", "paper"] = Field(
         "demo", description="Models a run takes unless its params say otherwise."
     )

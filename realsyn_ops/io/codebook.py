@@ -13,7 +13,6 @@ from realsyn_ops.errors import CorruptShardError, PermanentError
 from realsyn_ops.io.shards import parquet_bytes
 from realsyn_ops.io.storage import Bucket
 
-_POINTER = "corpus/codebook.json"
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,15 @@ class Codebook:
         return digest.hexdigest()[:16]
 
 
-def current_version(bucket: Bucket) -> str:
-    """Version of the codebook in force, empty when none has been fitted."""
-    pointer = bucket.find(_POINTER)
+def current_version(bucket: Bucket, of: str = "sentences") -> str:
+    """Version of the codebook of images or sentences that is in force, empty when none has been fitted."""
+    pointer = bucket.find(_pointer(of))
     return json.loads(pointer)["version"] if pointer else ""
 
 
-def read_codebook(bucket: Bucket, version: str) -> Codebook:
+def read_codebook(bucket: Bucket, version: str, of: str = "sentences") -> Codebook:
     """Raises CorruptShardError when the files are not what the version names."""
-    prefix = f"corpus/codebooks/{version}"
+    prefix = f"corpus/codebooks/{of}/{version}"
     words = pq.read_table(pa.BufferReader(bucket.get(f"{prefix}/words.parquet")))
     codebook = Codebook(
         dict(zip(words["word"].to_pylist(), words["count"].to_pylist(), strict=True)),
@@ -49,9 +48,9 @@ def read_codebook(bucket: Bucket, version: str) -> Codebook:
     return codebook
 
 
-def publish_codebook(bucket: Bucket, codebook: Codebook) -> str:
+def publish_codebook(bucket: Bucket, codebook: Codebook, of: str = "sentences", *, replaces: str = "") -> str:
     """Store the first codebook and put it in force. Raises PermanentError when another one is in force already."""
-    prefix = f"corpus/codebooks/{codebook.version}"
+    prefix = f"corpus/codebooks/{of}/{codebook.version}"
     ordered = sorted(codebook.words.items())
     words = pa.table({"word": [w for w, _ in ordered], "count": [c for _, c in ordered]})
     centroids = io.BytesIO()
@@ -59,8 +58,12 @@ def publish_codebook(bucket: Bucket, codebook: Codebook) -> str:
     bucket.put(f"{prefix}/words.parquet", parquet_bytes(words))
     bucket.put(f"{prefix}/centroids.npy", centroids.getvalue())
     pointer = json.dumps({"version": codebook.version}).encode()
-    if not bucket.put_new(_POINTER, pointer) and current_version(bucket) != codebook.version:
+    if not bucket.put_new(_pointer(of), pointer) and current_version(bucket, of) != codebook.version:
         raise PermanentError(
-            f"codebook {current_version(bucket)} was put in force while {codebook.version} was fitted: clear this run"
+            f"codebook {current_version(bucket, of)} was put in force while {codebook.version} was fitted: clear this run"
         )
     return codebook.version
+
+
+def _pointer(of: str) -> str:
+    return f"corpus/codebooks/{of}.json"

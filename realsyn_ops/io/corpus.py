@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import lance
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -96,9 +97,7 @@ class Corpus:
         version: int | None = None,
     ) -> pa.Table:
         """Rows sorted by (key, day); an empty table of the right columns when the table or day is not there."""
-        dataset = self._open(name, version)
-        if dataset is None:
-            raise PermanentError(f"table {name} is not published yet: run the Dag that makes it")
+        dataset = self._there(name, version)
         sort = [name for name in ("key", "day") if name not in columns]
         table = dataset.to_table(columns=[*columns, *sort], filter=_condition(day, where))
         return table.sort_by([("key", "ascending"), ("day", "ascending")]).select(columns)
@@ -119,6 +118,16 @@ class Corpus:
             for batch in dataset.to_batches(columns=columns, filter=condition, limit=limit, batch_size=_SCAN_ROWS):
                 yield pa.Table.from_batches([batch])
 
+    def read_placed(self, name: str, columns: list[str], *, version: int) -> tuple[pa.Table, np.ndarray]:
+        """All rows as they lie in a version of the table, and their places there, for `take`."""
+        table = self._there(name, version).to_table(columns=list(dict.fromkeys([*columns, "day"])), scan_in_order=True)
+        is_row = pc.not_equal(table["day"], _GUARD_DAY)
+        return table.select(columns).filter(is_row), np.flatnonzero(is_row.to_numpy())
+
+    def take(self, name: str, places: np.ndarray, columns: list[str], *, version: int) -> pa.Table:
+        """The rows at these places of a version, in their order: what is not asked for is not read."""
+        return self._there(name, version).take(places, columns=columns)
+
     def exists(self, name: str) -> bool:
         return self._open(name) is not None
 
@@ -134,10 +143,7 @@ class Corpus:
 
     def dim(self, name: str, column: str) -> int:
         """Length of a vector column."""
-        dataset = self._open(name)
-        if dataset is None:
-            raise PermanentError(f"table {name} is not published yet: run the Dag that makes it")
-        return dataset.schema.field(column).type.list_size
+        return self._there(name).schema.field(column).type.list_size
 
     def digest(self, name: str) -> str:
         """Digest of all rows sorted by key, image bytes included: equal for equal tables however they came about."""
@@ -152,6 +158,12 @@ class Corpus:
 
     def _uri(self, name: str) -> str:
         return self.bucket.uri(f"corpus/{name}.lance")
+
+    def _there(self, name: str, version: int | None = None) -> lance.LanceDataset:
+        dataset = self._open(name, version)
+        if dataset is None:
+            raise PermanentError(f"table {name} is not published yet: run the Dag that makes it")
+        return dataset
 
     def _open(self, name: str, version: int | None = None) -> lance.LanceDataset | None:
         try:

@@ -115,11 +115,15 @@ CURATED_IMAGES = pa.schema(
     [
         *_KEY,
         ("n_nodes", pa.int32()),
+        ("cluster", pa.int32()),
+        ("centroid_similarity", pa.float32()),
+        ("near", pa.list_(pa.int32())),
         ("reason", pa.string()),
         ("survivor", pa.string()),
         ("similarity", pa.float64()),
     ]
 )
+LINKS = pa.schema([*_KEY, ("other", pa.string()), ("similarity", pa.float64()), ("reason", pa.string())])
 SENTENCE_CLUSTERS = pa.schema(
     [
         *_KEY,
@@ -127,6 +131,7 @@ SENTENCE_CLUSTERS = pa.schema(
         ("n_nodes", pa.int32()),
         ("cluster", pa.int32()),
         ("centroid_similarity", pa.float32()),
+        ("near", pa.list_(pa.int32())),
         ("reason", pa.string()),
         ("survivor", pa.string()),
         ("similarity", pa.float64()),
@@ -180,6 +185,7 @@ def image_embeddings(dim: int, visual_dim: int) -> pa.Schema:
             ("n_nodes", pa.int32()),
             ("n_pixels", pa.int64()),
             ("phash", pa.uint64()),
+            ("vector_hash", pa.uint64()),
             ("embedding", pa.list_(pa.float16(), dim)),
             ("visual", pa.list_(pa.float16(), visual_dim)),
         ]
@@ -189,5 +195,12 @@ def image_embeddings(dim: int, visual_dim: int) -> pa.Schema:
 def sentence_embeddings(dim: int) -> pa.Schema:
     """Sentences that passed quality and semantic filters, with their unit vectors in float16."""
     return pa.schema(
-        [*_KEY, ("text", pa.string()), ("n_nodes", pa.int32()), ("embedding", pa.list_(pa.float16(), dim))]
+        [
+            *_KEY,
+            ("text", pa.string()),
+            ("n_nodes", pa.int32()),
+            ("letters_hash", pa.uint64()),
+            ("vector_hash", pa.uint64()),
+            ("embedding", pa.list_(pa.float16(), dim)),
+        ]
     )

@@ -4,30 +4,26 @@ freed of near-duplicates and laid into the clusters of the codebook.
 The first day ever fits the codebook (word counts, centroids); later days use the one in force.
 """
 
-import io
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
 
-from realsyn_ops.operators import assets
-from realsyn_ops.operators.duplicates import alarms, converge, corpus_rows, is_within_threshold, source_losses
+from realsyn_ops.operators import assets, links
+from realsyn_ops.operators.duplicates import GROUP, alarms, is_within_threshold, publish_groups, regroup, source_losses
 from realsyn_ops.operators.measures import TABLE as MEASURES_TABLE
 from realsyn_ops.operators.measures import day_measures
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
-from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days, vector_checks
+from realsyn_ops.operators.publishing import event_extra, one_table, run_gate, vector_checks
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging
 from realsyn_ops.operators.sentence_filter import FILTER, SCORE, SITES, stage_ranges, stage_sites
 from realsyn_ops.plans import ClusterPlan, shard_bounds
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from realsyn_ops.io.shards import Staging
-
-GROUPS = "cluster"
 
 
 @task
@@ -80,44 +76,58 @@ def count_words(shards: list[Work]) -> list[Work]:
 
 
 @task
-def cluster(shards: list[Work]) -> Work:
-    """Group near-duplicates over all days, then lay every sentence into its nearest cluster of the codebook."""
-    import numpy as np
-    import pyarrow as pa
-
-    from realsyn_ops.io import schemas
-    from realsyn_ops.io.codebook import read_codebook
-    from realsyn_ops.stages.cluster import assign, fit_centroids, n_clusters
-    from realsyn_ops.stages.dedup import near_duplicates, text_identity
-
-    staging = open_staging(next(iter(shards)))
-    chosen = ClusterPlan.from_json(staging.plan_json())
-    with measured(staging, GROUPS):
-        rows = corpus_rows(staging, SCORE, "sentence_embeddings", ["key", "day", "text", "n_nodes", "embedding"])
-        texts = rows["text"]
-        lengths = np.array([len(text) for text in texts], np.int64)
-        vectors = rows.matrix("embedding")
-        groups = near_duplicates(
-            vectors,
-            rank=np.argsort(np.lexsort((np.arange(len(texts)), -lengths))),
-            min_similarity=chosen.min_similarity,
-            identities=np.array([text_identity(text) for text in texts], np.uint64),
+def fit(shards: list[Work]) -> list[Work]:
+    """The clusters of the codebook, fitted on the first day and where the run says so; the records that are new."""
+    staging, chosen = _opened(next(iter(shards)))
+    with measured(staging, links.FIT):
+        return links.fit(
+            staging,
+            links.SENTENCES,
+            codebook="" if chosen.refit else chosen.codebook,
+            rows_per_cluster=chosen.sentences_per_cluster,
+            seed=chosen.seed,
+            rules=_rules(chosen),
         )
-        if chosen.codebook:
-            centroids = read_codebook(staging.bucket, chosen.codebook).centroids
-        else:
-            survivors = vectors[[reason is None for reason in groups.reason]]
-            k = n_clusters(len(survivors), rows_per_cluster=chosen.sentences_per_cluster)
-            centroids = fit_centroids(survivors, k=k, seed=chosen.seed)
-        clusters, similarities = assign(vectors, centroids)
-        extra = {
-            "text": pa.array(texts, pa.string()),
-            "cluster": pa.array(clusters[:, 0].astype(np.int32)),
-            "centroid_similarity": pa.array(similarities[:, 0]),
-        }
-        work = converge(staging, GROUPS, rows, groups, schemas.SENTENCE_CLUSTERS, extra)
-        staging.put(f"centroids-{work['shard']}.npy", _npy(centroids))
+
+
+@task
+def assign(work: Work) -> Work:
+    """Lay a shard of new sentences into their clusters."""
+    staging, chosen = _opened(work)
+    if not staging.is_done(links.ASSIGN, work["shard"]):
+        with measured(staging, links.ASSIGN, work["shard"]):
+            links.assign(staging, links.SENTENCES, work, min_similarity=chosen.min_similarity)
     return work
+
+
+@task
+def arrange(shards: list[Work]) -> list[Work]:
+    """Put known and new sentences together, and cut the clusters into ranges that fit the memory budget."""
+    works = list(shards)
+    staging = open_staging(works[0])
+    with measured(staging, links.ARRANGE):
+        return links.arrange(staging, links.SENTENCES, works)
+
+
+@task
+def link(work: Work) -> Work:
+    """Link the new sentences of a range of clusters with those they are near to."""
+    staging, chosen = _opened(work)
+    if not staging.is_done(links.LINK, work["shard"]):
+        with measured(staging, links.LINK, work["shard"]):
+            links.link(staging, links.SENTENCES, work, min_similarity=chosen.min_similarity)
+    return work
+
+
+@task
+def deduplicate(ranges: list[Work]) -> Work:
+    """Group near-duplicates over all days: the longest sentence survives, then the smallest key."""
+    from realsyn_ops.io import schemas
+
+    works = list(ranges)
+    staging = open_staging(works[0])
+    with measured(staging, GROUP):
+        return regroup(staging, links.SENTENCES, works, schemas.SENTENCE_CLUSTERS, max_hash_distance=0)
 
 
 @task
@@ -125,7 +135,7 @@ def audit(work: Work) -> Work:
     """Close the run's manifest, then check scores, embeddings, groups and clusters. Red: nothing is published."""
     staging = open_staging(work)
     with measured(staging, "audit"):
-        shards = {stage: staging.shards(stage) for stage in (SITES, FILTER, SCORE)} | {GROUPS: [work["shard"]]}
+        shards = {stage: staging.shards(stage) for stage in (SITES, FILTER, SCORE)} | {GROUP: [work["shard"]]}
         staging.finish(shards, name=f"manifest-{work['shard']}")
         run_gate(staging, _frames(staging, work))
     return work
@@ -133,49 +143,33 @@ def audit(work: Work) -> Work:
 
 @task(outlets=[assets.SENTENCE_CLUSTERS])
 def publish(work: Work, *, outlet_events: Any) -> None:
-    """Put the codebook in force if it is new; replace the day's scores and the days of the clusters that changed."""
+    """Put the codebook in force if it is new; replace the day's scores and the days of links and clusters that changed."""
     from realsyn_ops.io import schemas
-    from realsyn_ops.io.codebook import Codebook, publish_codebook
-    from realsyn_ops.io.corpus import Corpus
 
-    staging = open_staging(work)
-    chosen = ClusterPlan.from_json(staging.plan_json())
+    staging, chosen = _opened(work)
     with measured(staging, "publish"):
-        if not chosen.codebook:
-            words = json.loads(staging.get("words.json"))
-            publish_codebook(staging.bucket, Codebook(words, _centroids(staging, work)))
+        version = links.publish_centroids(staging, links.SENTENCES, work, replaces=chosen.codebook, refit=chosen.refit)
         scores = staging.read_all(SCORE, "scores")
         embeddings = staging.read_all(SCORE, "embeddings")
-        groups = staging.read_shard(GROUPS, work["shard"], "groups")
-        published = Corpus(staging.bucket).days("sentence_clusters")
-        days: dict[str, Any] = dict.fromkeys(published, one_table(groups.slice(0, 0)))
-        changed = publish_days(
-            staging,
-            {
-                MEASURES_TABLE: (
-                    schemas.SENTENCE_MEASURES,
-                    {chosen.day: one_table(day_measures(staging, chosen, scores))},
-                ),
-                "sentence_scores": (schemas.SENTENCE_SCORES, {chosen.day: one_table(scores)}),
-                "sentence_embeddings": (embeddings.schema, {chosen.day: one_table(embeddings)}),
-                "sentence_clusters": (schemas.SENTENCE_CLUSTERS, days | split_days(groups)),
-            },
+        measures = one_table(day_measures(staging, chosen, scores))
+        tables = {
+            MEASURES_TABLE: (schemas.SENTENCE_MEASURES, {chosen.day: measures}),
+            "sentence_scores": (schemas.SENTENCE_SCORES, {chosen.day: one_table(scores)}),
+            "sentence_embeddings": (embeddings.schema, {chosen.day: one_table(embeddings)}),
+        }
+        changed, n_rows = publish_groups(
+            staging, links.SENTENCES, work, schemas.SENTENCE_CLUSTERS, tables, rules=_rules(chosen, version)
         )
-    outlet_events[assets.SENTENCE_CLUSTERS].extra = event_extra(staging, changed, groups.num_rows)
+    outlet_events[assets.SENTENCE_CLUSTERS].extra = event_extra(staging, changed, n_rows)
 
 
-def _npy(array: "np.ndarray") -> bytes:
-    import numpy as np
-
-    content = io.BytesIO()
-    np.save(content, array)
-    return content.getvalue()
+def _opened(work: Work) -> "tuple[Staging, ClusterPlan]":
+    staging = open_staging(work)
+    return staging, ClusterPlan.from_json(staging.plan_json())
 
 
-def _centroids(staging: "Staging", work: Work) -> "np.ndarray":
-    import numpy as np
-
-    return np.load(io.BytesIO(staging.get(f"centroids-{work['shard']}.npy")), allow_pickle=False)
+def _rules(chosen: ClusterPlan, codebook: str = "") -> links.Rules:
+    return links.Rules(codebook or chosen.codebook, chosen.code, chosen.min_similarity)
 
 
 def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
@@ -195,10 +189,10 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
     embeddings = vector_checks(staging.read_all(SCORE, "embeddings"), {"embedding": "norm"})
     for frame in (scores, measures, embeddings):
         frame["is_known_key"] = frame["key"].isin(known)
-    groups = staging.read_shard(GROUPS, work["shard"], "groups").to_pandas()
+    groups = staging.read_shard(GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
     groups["survivor_is_kept"] = groups["survivor"].isin(groups.loc[groups["reason"].isna(), "key"])
     groups["is_within_threshold"] = is_within_threshold(groups, chosen.min_similarity)
-    groups["is_known_cluster"] = np.isin(groups["cluster"], np.arange(len(_centroids(staging, work))))
+    groups["is_known_cluster"] = np.isin(groups["cluster"], np.arange(len(links.read_centroids(staging, work))))
     rejected = scores.loc[scores["reason"].notna(), "n_nodes"].sum()
     losses = source_losses(staging, groups, nodes="sentence_nodes", max_loss=chosen.max_source_loss)
     return {
@@ -207,5 +201,5 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
         "sentence_embeddings": embeddings,
         "quality_shares": pd.DataFrame({"rejected": [rejected / max(1, scores["n_nodes"].sum())]}),
         "sentence_clusters": groups,
-        "duplicate_groups": alarms(staging, GROUPS, work, losses, max_share=chosen.max_group_share),
+        "duplicate_groups": alarms(staging, work, losses, max_share=chosen.max_group_share),
     }

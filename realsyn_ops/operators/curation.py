@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 
 from realsyn_ops.errors import PermanentError
-from realsyn_ops.operators import assets
-from realsyn_ops.operators.duplicates import alarms, converge, corpus_rows, is_within_threshold, source_losses
+from realsyn_ops.operators import assets, links
+from realsyn_ops.operators.duplicates import GROUP, alarms, is_within_threshold, publish_groups, regroup, source_losses
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
 from realsyn_ops.operators.policies import judge_images, load_policies, policy_names
-from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days, vector_checks
+from realsyn_ops.operators.publishing import event_extra, one_table, run_gate, vector_checks
 from realsyn_ops.operators.run import (
     Work,
     by_reason,
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STAGE = "embed"
-GROUPS = "deduplicate"
 
 
 @task
 def plan(**context: Any) -> list[Work]:
     """Decide the day's images, the models and the shards."""
+    from realsyn_ops.io.codebook import current_version
+
     bucket = open_bucket()
     day, images = day_rows(bucket, context, "images", ["key", "n_nodes"])
     preset, models = chosen_models(context)
@@ -50,6 +51,7 @@ def plan(**context: Any) -> list[Work]:
         inputs=digest(images.to_pydict()),
         preset=preset,
         models=models,
+        codebook=current_version(bucket, links.IMAGES.name),
         image_policies=policy_names(load_policies(settings().image_policies)),
     )
     return shard_works(staging, images.num_rows, chosen.shard_images)
@@ -67,6 +69,7 @@ def embed(work: Work) -> Work:
     from realsyn_ops.io import schemas
     from realsyn_ops.models.load import load_encoder
     from realsyn_ops.records import Reason
+    from realsyn_ops.stages.dedup import vector_identity
     from realsyn_ops.stages.embed import Appearance, appearance, perceptual_hash
     from realsyn_ops.stages.filter import image_reason
 
@@ -111,6 +114,7 @@ def embed(work: Work) -> Work:
             models_path=settings().models_path,
         )
         joint, visual = encoder.encode_images(pictures)
+        seen = visual.astype(np.float16)
         embeddings = [
             {
                 "key": row["key"],
@@ -118,11 +122,12 @@ def embed(work: Work) -> Work:
                 "n_nodes": row["n_nodes"],
                 "n_pixels": row["width"] * row["height"],
                 "phash": perceptual_hash(picture),
+                "vector_hash": same,
                 "embedding": vector,
                 "visual": look,
             }
-            for row, picture, vector, look in zip(
-                kept, pictures, joint.astype(np.float16), visual.astype(np.float16), strict=True
+            for row, picture, vector, look, same in zip(
+                kept, pictures, joint.astype(np.float16), seen, vector_identity(seen).tolist(), strict=True
             )
         ]
         schema = schemas.image_embeddings(encoder.dim, encoder.visual_dim)
@@ -145,28 +150,60 @@ DECODED_SIDE_PX = 512
 
 
 @task
-def deduplicate(shards: list[Work]) -> Work:
-    """Group near-duplicates over all days and name each group's survivor: the largest image, then the smallest key."""
-    import numpy as np
-
-    from realsyn_ops.io import schemas
-    from realsyn_ops.stages.dedup import near_duplicates
-
-    staging = open_staging(next(iter(shards)))
-    chosen = CuratePlan.from_json(staging.plan_json())
-    with measured(staging, GROUPS):
-        columns = ["key", "day", "n_nodes", "n_pixels", "phash", "visual"]
-        images = corpus_rows(staging, STAGE, "image_embeddings", columns)
-        pixels = np.asarray(images["n_pixels"])
-        order = np.lexsort((np.arange(len(pixels)), -pixels))
-        groups = near_duplicates(
-            images.matrix("visual"),
-            rank=np.argsort(order),
-            min_similarity=chosen.min_visual_similarity,
-            identities=np.asarray(images["phash"], np.uint64),
-            max_hash_distance=chosen.max_hash_distance,
+def fit(shards: list[Work]) -> list[Work]:
+    """The clusters of the codebook, fitted on the first day and where the run says so; the records that are new."""
+    staging, chosen = _opened(next(iter(shards)))
+    with measured(staging, links.FIT):
+        return links.fit(
+            staging,
+            links.IMAGES,
+            codebook="" if chosen.refit else chosen.codebook,
+            rows_per_cluster=chosen.images_per_cluster,
+            seed=chosen.seed,
+            rules=_rules(chosen),
         )
-        return converge(staging, GROUPS, images, groups, schemas.CURATED_IMAGES)
+
+
+@task
+def assign(work: Work) -> Work:
+    """Lay a shard of new images into their clusters."""
+    staging, chosen = _opened(work)
+    if not staging.is_done(links.ASSIGN, work["shard"]):
+        with measured(staging, links.ASSIGN, work["shard"]):
+            links.assign(staging, links.IMAGES, work, min_similarity=chosen.min_visual_similarity)
+    return work
+
+
+@task
+def arrange(shards: list[Work]) -> list[Work]:
+    """Put known and new images together, and cut the clusters into ranges that fit the memory budget."""
+    works = list(shards)
+    staging = open_staging(works[0])
+    with measured(staging, links.ARRANGE):
+        return links.arrange(staging, links.IMAGES, works)
+
+
+@task
+def link(work: Work) -> Work:
+    """Link the new images of a range of clusters with those they are near to."""
+    staging, chosen = _opened(work)
+    if not staging.is_done(links.LINK, work["shard"]):
+        with measured(staging, links.LINK, work["shard"]):
+            links.link(staging, links.IMAGES, work, min_similarity=chosen.min_visual_similarity)
+    return work
+
+
+@task
+def deduplicate(ranges: list[Work]) -> Work:
+    """Group near-duplicates over all days and name each group's survivor: the largest image, then the smallest key."""
+    from realsyn_ops.io import schemas
+
+    works = list(ranges)
+    staging, chosen = _opened(works[0])
+    with measured(staging, GROUP):
+        return regroup(
+            staging, links.IMAGES, works, schemas.CURATED_IMAGES, max_hash_distance=chosen.max_hash_distance
+        )
 
 
 @task
@@ -174,7 +211,7 @@ def audit(work: Work) -> Work:
     """Close the run's manifest, then check scores, embeddings and groups. Red: nothing is published."""
     staging = open_staging(work)
     with measured(staging, "audit"):
-        shards = {STAGE: staging.shards(STAGE), GROUPS: [work["shard"]]}
+        shards = {STAGE: staging.shards(STAGE), GROUP: [work["shard"]]}
         staging.finish(shards, name=f"manifest-{work['shard']}")
         run_gate(staging, _frames(staging, work))
     return work
@@ -182,27 +219,36 @@ def audit(work: Work) -> Work:
 
 @task(outlets=[assets.CURATED_IMAGES])
 def publish(work: Work, *, outlet_events: Any) -> None:
-    """Replace the day's scores and embeddings, and the days of `curated_images` that changed."""
-    from realsyn_ops.io import schemas
-    from realsyn_ops.io.corpus import Corpus
+    """Replace the day's scores and embeddings, and the days of `curated_images` and `image_links` that changed.
 
-    staging = open_staging(work)
+    Links go before groups: a run that dies between the two leaves records that the next run links once more.
+    """
+    from realsyn_ops.io import schemas
+
+    staging, chosen = _opened(work)
     day = staging.partition
     with measured(staging, "publish"):
+        version = links.publish_centroids(staging, links.IMAGES, work, replaces=chosen.codebook, refit=chosen.refit)
         embeddings = staging.read_all(STAGE, "embeddings")
-        curated = staging.read_shard(GROUPS, work["shard"], "groups")
-        days: dict[str, Any] = dict.fromkeys(
-            Corpus(staging.bucket).days("curated_images"), one_table(curated.slice(0, 0))
+        tables = {
+            "image_scores": (schemas.IMAGE_SCORES, {day: one_table(staging.read_all(STAGE, "scores"))}),
+            "image_embeddings": (embeddings.schema, {day: one_table(embeddings)}),
+        }
+        changed, n_rows = publish_groups(
+            staging, links.IMAGES, work, schemas.CURATED_IMAGES, tables, rules=_rules(chosen, version)
         )
-        changed = publish_days(
-            staging,
-            {
-                "image_scores": (schemas.IMAGE_SCORES, {day: one_table(staging.read_all(STAGE, "scores"))}),
-                "image_embeddings": (embeddings.schema, {day: one_table(embeddings)}),
-                "curated_images": (schemas.CURATED_IMAGES, days | split_days(curated)),
-            },
-        )
-    outlet_events[assets.CURATED_IMAGES].extra = event_extra(staging, changed, curated.num_rows)
+    outlet_events[assets.CURATED_IMAGES].extra = event_extra(staging, changed, n_rows)
+
+
+def _opened(work: Work) -> "tuple[Staging, CuratePlan]":
+    staging = open_staging(work)
+    return staging, CuratePlan.from_json(staging.plan_json())
+
+
+def _rules(chosen: CuratePlan, codebook: str = "") -> links.Rules:
+    return links.Rules(
+        codebook or chosen.codebook, chosen.code, chosen.min_visual_similarity, chosen.max_hash_distance
+    )
 
 
 def _shard_rows(staging: "Staging", chosen: CuratePlan, number: int) -> list[dict[str, Any]]:
@@ -228,7 +274,7 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
     embeddings = vector_checks(staging.read_all(STAGE, "embeddings"), {"embedding": "norm", "visual": "visual_norm"})
     for frame in (scores, embeddings):
         frame["is_known_key"] = frame["key"].isin(known)
-    groups = staging.read_shard(GROUPS, work["shard"], "groups").to_pandas()
+    groups = staging.read_shard(GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
     groups["survivor_is_kept"] = groups["survivor"].isin(groups.loc[groups["reason"].isna(), "key"])
     groups["is_within_threshold"] = is_within_threshold(groups, chosen.min_visual_similarity)
     rejected = scores.loc[scores["reason"].notna(), "n_nodes"].sum()
@@ -238,5 +284,5 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
         "image_embeddings": embeddings,
         "quality_shares": pd.DataFrame({"rejected": [rejected / max(1, scores["n_nodes"].sum())]}),
         "curated_images": groups,
-        "duplicate_groups": alarms(staging, GROUPS, work, losses, max_share=chosen.max_group_share),
+        "duplicate_groups": alarms(staging, work, losses, max_share=chosen.max_group_share),
     }

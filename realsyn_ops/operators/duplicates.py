@@ -1,9 +1,11 @@
-"""What curating images and clustering sentences share: rows of all days, their groups as a table, and the alarms."""
+"""Near-duplicates over all days: groups out of links, as a table, and the alarms."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from realsyn_ops.operators.links import ARRANGE, LINK, Kind, Rules
+from realsyn_ops.operators.publishing import one_table, publish_days, split_days
 from realsyn_ops.operators.run import Work, digest
 
 if TYPE_CHECKING:
@@ -12,94 +14,146 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from realsyn_ops.io.shards import Staging
-    from realsyn_ops.stages.dedup import Groups
+    from realsyn_ops.io.corpus import Rows
+    from realsyn_ops.operators.corpus_rows import CorpusRows
+    from realsyn_ops.stages.dedup import Kind as LinkKind
 
+GROUP = "group"
 MIN_ALARM_ROWS = 50
 """Below so many records a large component or a lost source is no alarm: small inputs are like that."""
 
 
-@dataclass(frozen=True)
-class CorpusRows:
-    """One row a key over all days, sorted by key: the first day's row, `n_nodes` added up over the days."""
+def regroup(staging: "Staging", kind: Kind, works: list[Work], schema: "pa.Schema", *, max_hash_distance: int) -> Work:
+    """Groups of all records out of known and new links, staged as a shard named by what they were made of.
 
-    table: "pa.Table"
-
-    def __getitem__(self, column: str) -> list[Any]:
-        return self.table[column].to_pylist()
-
-    def matrix(self, column: str) -> "np.ndarray":
-        """(n, d) float32 rows of a vector column, scaled to unit length again after float16."""
-        return unit_matrix(self.table[column])
-
-
-def unit_matrix(column: "pa.ChunkedArray") -> "np.ndarray":
-    """(n, d) float32 unit rows of a column of fixed-size float16 lists."""
+    The best of a group survives: the largest image, the longest sentence, then the smallest key.
+    """
     import numpy as np
-
-    width = column.type.list_size
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    vectors = values.reshape(-1, width).astype(np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def corpus_rows(staging: "Staging", stage: str, table: str, columns: list[str]) -> CorpusRows:
-    """The day's staged embeddings and the published ones of all other days, one row a key."""
     import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from realsyn_ops.io import schemas
+    from realsyn_ops.stages.dedup import first_holders, group
+
+    rows = kind.rows(staging)
+    arranged = staging.read_shard(ARRANGE, works[0]["arranged"], "arranged")
+    kinds = _kinds(staging, kind, works, rows, arranged["is_new"].to_numpy(), max_hash_distance)
+    size = rows.table[kind.size]
+    size = (pc.utf8_length(size) if pa.types.is_string(size.type) else size).to_numpy()
+    groups = group(kinds, rank=np.argsort(np.lexsort((np.arange(len(rows)), -size.astype(np.int64)))))
+    similarity = groups.similarity
+    unmeasured = np.flatnonzero(np.isnan(similarity))
+    similarity[unmeasured] = rows.cosines(unmeasured, groups.survivor[unmeasured]).round(6)
+    keys = rows.table["key"].combine_chunks()
+    columns = {
+        **{name: rows.table[name] for name in schema.names if name in rows.table.column_names},
+        **{name: arranged[name] for name in ("cluster", "centroid_similarity", "near")},
+        "reason": pa.array(groups.reason, pa.string()),
+        "survivor": keys.take(pa.array(groups.survivor)),
+        "similarity": pa.array(similarity),
+    }
+    table = pa.table({name: columns[name] for name in schema.names}).cast(schema)
+    days = rows.table["day"].to_numpy(zero_copy_only=False)
+    named = pa.concat_tables(
+        pa.table(
+            {
+                "key": keys.take(pa.array(links.first)),
+                "day": pa.array(np.maximum(days[links.first], days[links.second]), pa.string()),
+                "other": keys.take(pa.array(links.second)),
+                "similarity": links.similarity,
+                "reason": pa.array([str(one.reason)] * len(links), pa.string()),
+            },
+            schema=schemas.LINKS,
+        )
+        for one in kinds
+        for links in [one.links.at(first_holders(one.values))]
+    ).sort_by([("key", "ascending"), ("other", "ascending"), ("reason", "ascending")])
+    shard = _staged(staging, table, named, largest=int(groups.component_size.max(initial=0)))
+    return works[0] | {"shard": shard}
+
+
+def _kinds(
+    staging: "Staging", kind: Kind, works: list[Work], rows: "CorpusRows", is_new: "np.ndarray", max_hash_distance: int
+) -> "list[LinkKind]":
+    """The links of all records, perceptual ones first: known ones of records that are not new, and this run's."""
+    import numpy as np
+    import pyarrow.compute as pc
 
     from realsyn_ops.io.corpus import Corpus
+    from realsyn_ops.records import Reason
+    from realsyn_ops.stages.dedup import Kind as LinkKind
+    from realsyn_ops.stages.dedup import Links, hash_links, merge_links
 
-    parts = [staging.read_all(stage, "embeddings").select(columns)]
-    corpus = Corpus(staging.bucket)
-    if corpus.exists(table):
-        parts.append(corpus.read(table, columns, where=f"day != '{staging.partition}'"))
-    rows = pa.concat_tables(parts).sort_by([("key", "ascending"), ("day", "ascending")]).combine_chunks()
-    sums = rows.group_by("key").aggregate([("n_nodes", "sum")]).sort_by("key")
-    keys = rows["key"].to_pylist()
-    first = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
-    rows = rows.take(pa.array(first, pa.int64()))
-    n_nodes = sums["n_nodes_sum"].cast(pa.int32())
-    return CorpusRows(rows.set_column(rows.column_names.index("n_nodes"), "n_nodes", n_nodes).sort_by("key"))
-
-
-def converge(
-    staging: "Staging",
-    stage: str,
-    rows: CorpusRows,
-    groups: "Groups",
-    schema: "pa.Schema",
-    extra: "dict[str, pa.Array] | None" = None,
-) -> Work:
-    """Stage the groups as a shard named by what they were made of, and return the work that names it."""
-    import pyarrow as pa
-
-    keys = rows["key"]
-    columns = {
-        "key": keys,
-        "day": rows["day"],
-        "n_nodes": rows["n_nodes"],
-        "reason": groups.reason,
-        "survivor": [keys[i] for i in groups.survivor],
-        "similarity": groups.similarity.astype("float64"),
-        **(extra or {}),
+    hashes = rows.numpy(kind.identity)
+    found = {
+        Reason.PERCEPTUAL_DUPLICATE: [hash_links(hashes, is_new, max_distance=max_hash_distance)],
+        Reason.SEMANTIC_DUPLICATE: [
+            Links(*(table[name].to_numpy() for name in ("first", "second", "similarity")))
+            for work in works
+            for table in [staging.read_shard(LINK, work["shard"], "links")]
+        ],
     }
-    table = pa.table({name: columns[name] for name in schema.names}, schema=schema)
-    n_nodes = sum(columns["n_nodes"])
-    rejected: dict[str, int] = {}
-    for reason in groups.reason:
-        if reason:
-            rejected[reason] = rejected.get(reason, 0) + 1
-    kept = len(keys) - sum(rejected.values())
+    corpus = Corpus(staging.bucket)
+    if not is_new.all() and corpus.exists(kind.links):
+        published = corpus.read(kind.links, ["key", "other", "similarity", "reason"])
+        keys = rows.table["key"].combine_chunks()
+        ends = [pc.fill_null(pc.index_in(published[name], keys), -1).to_numpy() for name in ("key", "other")]
+        is_known = np.logical_and.reduce([(end >= 0) & ~is_new[end] for end in ends])
+        for reason, parts in found.items():
+            mine = is_known & pc.equal(published["reason"], str(reason)).to_numpy()
+            parts.append(Links(ends[0][mine], ends[1][mine], published["similarity"].to_numpy()[mine]))
+    values = {Reason.PERCEPTUAL_DUPLICATE: hashes, Reason.SEMANTIC_DUPLICATE: rows.numpy("vector_hash")}
+    return [LinkKind(reason, values[reason], merge_links(parts)) for reason, parts in found.items()]
+
+
+def _staged(staging: "Staging", table: "pa.Table", links: "pa.Table", *, largest: int) -> str:
+    import pyarrow.compute as pc
+
+    n_nodes = pc.sum(table["n_nodes"]).as_py() or 0
+    reasons = pc.value_counts(table["reason"].drop_null()).to_pylist()
+    rejected = {row["values"]: row["counts"] for row in reasons}
     counts = {
         "records.in": n_nodes,
-        "records.kept": kept,
-        "records.rejected.identical": n_nodes - len(keys),
+        "records.kept": table.num_rows - sum(rejected.values()),
+        "records.rejected.identical": n_nodes - table.num_rows,
         **{f"records.rejected.{reason}": n for reason, n in sorted(rejected.items())},
+        "links": links.num_rows,
     }
-    shard = digest([keys, columns["day"], columns["n_nodes"], columns["survivor"]])
-    largest = int(groups.component_size.max(initial=0))
-    staging.put(f"{stage}-{shard}-components.json", json.dumps({"largest": largest, "n": len(keys)}).encode())
-    staging.write(stage, shard, {"groups": table}, counts)
-    return {"staging": staging.prefix, "shard": shard}
+    shard = digest([table.drop_columns(["near"]).to_pydict(), links.num_rows])
+    figures = {"largest": largest, "n": table.num_rows}
+    staging.put(f"{GROUP}-{shard}-components.json", json.dumps(figures).encode())
+    staging.write(GROUP, shard, {"groups": table, "links": links}, counts)
+    return shard
+
+
+def publish_groups(
+    staging: "Staging",
+    kind: Kind,
+    work: Work,
+    schema: "pa.Schema",
+    tables: "Mapping[str, tuple[pa.Schema, Mapping[str, Rows]]]",
+    *,
+    rules: Rules,
+) -> tuple[dict[str, list[str]], int]:
+    """Commit ``tables``, then links, then groups, whichever days changed; the changed days by table, and all rows.
+
+    A run that dies between links and groups leaves records that the next one links again.
+    """
+    from realsyn_ops.io import schemas
+    from realsyn_ops.io.corpus import Corpus
+
+    corpus = Corpus(staging.bucket)
+    staged = {
+        kind.links: (schemas.LINKS, staging.read_shard(GROUP, work["shard"], "links")),
+        kind.groups: (schema, staging.read_shard(GROUP, work["shard"], "groups")),
+    }
+    rules.forget_others(kind, staging)
+    for name, (its_schema, rows) in staged.items():
+        none = dict.fromkeys(corpus.days(name), one_table(rows.slice(0, 0)))
+        tables = {**tables, name: (its_schema, none | split_days(rows))}
+    changed = publish_days(staging, tables)
+    rules.keep(kind, staging)
+    return changed, staged[kind.groups][1].num_rows
 
 
 def is_within_threshold(groups: "pd.DataFrame", min_similarity: float) -> "pd.Series":
@@ -124,11 +178,11 @@ def source_losses(staging: "Staging", groups: "pd.DataFrame", *, nodes: str, max
     return losses
 
 
-def alarms(staging: "Staging", stage: str, work: Work, losses: "pd.DataFrame", *, max_share: float) -> "pd.DataFrame":
+def alarms(staging: "Staging", work: Work, losses: "pd.DataFrame", *, max_share: float) -> "pd.DataFrame":
     """One row a source, with the largest component's share of all records beside it."""
     import pandas as pd
 
-    components = json.loads(staging.get(f"{stage}-{work['shard']}-components.json"))
+    components = json.loads(staging.get(f"{GROUP}-{work['shard']}-components.json"))
     share = components["largest"] / max(1, components["n"])
     frame = losses if len(losses) else pd.DataFrame({"source_loss_is_allowed": [True]})
     frame["largest_component_share"] = share

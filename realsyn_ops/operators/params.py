@@ -18,6 +18,7 @@ _PRESET = {
     "title": "Models",
     "description": "Which models to use. Empty: this deployment's setting REALSYN_PRESET.",
 }
+_REFIT = {"type": "boolean", "title": "New codebook"}
 _SEED = {"type": "integer", "minimum": 0, "title": "Seed", "description": "Every random choice of the run follows it."}
 
 
@@ -85,6 +86,11 @@ CURATE = _form(
             **_SHARE, "title": "Alarm: component",
             "description": "The gate turns red when linked near-duplicates hold a larger share of all images.",
         },
+        "images_per_cluster": {
+            **_COUNT, "title": "Images a cluster",
+            "description": "Sets the number of image clusters when the codebook is fitted.",
+        },
+        "refit": {**_REFIT, "description": "Fit new image clusters on all days and compare all images anew."},
         "shard_images": {**_COUNT, "title": "Images a shard", "description": "Images that one embed task takes."},
     },
 )  # fmt: skip
@@ -146,6 +152,11 @@ CLUSTER = _form(
             **_COUNT, "title": "Sentences a cluster",
             "description": "Sets the number of clusters when the codebook is fitted (the paper: about 420).",
         },
+        "refit": {
+            **_REFIT,
+            "description": "Fit new clusters on the sentences of all days, compare all sentences anew, and pair all "
+            "images anew. Word counts stay as they are.",
+        },
         "shard_sentences": {**_COUNT, "title": "Sentences a shard", "description": "Sentences that one task takes."},
         "seed": _SEED,
     },
@@ -155,15 +166,31 @@ PAIR = _form(
     PairPlan,
     {
         "preset": _PRESET,
+        "target_recall": {
+            **_SHARE, "title": "Recall, at least",
+            "description": "Share of an exact search's texts that must be found: decides how many clusters an image "
+            "probes, and the gate turns red when a run stays below.",
+        },
         "n_probes": {
-            **_COUNT, "title": "Probes",
-            "description": "Clusters searched for one image (the paper: 1). More find better texts and cost more.",
+            "type": "integer", "minimum": 0, "title": "Probes",
+            "description": "Clusters searched for one image (the paper: 1). 0: as many as the recall needs.",
+        },
+        "own_document": {
+            "type": "boolean", "title": "Texts of the image's own document",
+            "description": "Off: a sentence that stands in a document with the image is none of its texts.",
+        },
+        "max_uses": {
+            "type": "integer", "minimum": 0, "title": "Images a sentence",
+            "description": "A sentence is a text of at most so many images, of those most like it. 0: no limit.",
         },
         "max_text_similarity": {
             **_SHARE, "title": "Distinct texts", "description": "Two texts of an image are no more alike than this.",
         },
         "max_synthetic_words": {
             "type": "integer", "minimum": 5, "title": "Words of a synthetic text", "description": "Longer ones go.",
+        },
+        "search_images": {
+            **_COUNT, "title": "Images a search", "description": "Images that one retrieve task takes.",
         },
         "shard_images": {**_COUNT, "title": "Images a shard", "description": "Images that one synthesize task takes."},
     },

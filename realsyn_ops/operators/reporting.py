@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.operators.hosts import host_yields
-from realsyn_ops.operators.retrieval import MEASURE
+from realsyn_ops.operators.pairing import MEASURE
 from realsyn_ops.records import NOT_SHOWN, Reason, hash_order
 
 if TYPE_CHECKING:

@@ -1,214 +1,159 @@
-"""Tasks of `pair_texts`: every image of the corpus gets its realistic texts, and, where they changed, a synthetic one.
+"""Tasks of `pair_texts` that find realistic texts: new images over all sentences, the others over the new ones.
 
-A run for a day brings all pairs up to date with all that is published: the day's images and sentences join those of
-earlier days. Images whose texts stay the same keep their rows and cost no model call.
+Only images whose texts change go on to synthesis. Which sentences an image sees is a matter of the two, the codebook
+and the searcher frozen with it, so that days one by one end in the same pairs as all at once. Where the published pairs
+were made by other rules, every image is searched anew.
 """
 
 import json
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from realsyn_ops.operators import assets
-from realsyn_ops.operators.duplicates import unit_matrix
-from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days
+from realsyn_ops.operators import pair_rules
+from realsyn_ops.operators.corpus_rows import KeptRows, kept_rows
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
 from realsyn_ops.plans import PairPlan, check_day, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import numpy as np
     import pyarrow as pa
 
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
+    from realsyn_ops.stages.retrieve import Candidates, Searcher
 
 log = logging.getLogger(__name__)
 
-RETRIEVE = "retrieve"
-SYNTHESIZE = "synthesize"
-PAIRS = "pair"
-RECALL_IMAGES = 500
-"""Images on which retrieval is measured against exact search, drawn by hash of their keys."""
-MEASURE = "corpus/retrieval.json"
-"""That measure of the pairs in force, kept with the corpus: staging may be deleted."""
+PAIRED = ("image_embeddings", "curated_images", "sentence_embeddings", "sentence_clusters")
+"""The tables that are paired, each as of the version that the plan task saw: others may publish meanwhile."""
+PREPARE, RETRIEVE, COLLECT, SYNTHESIZE = "prepare", "retrieve", "collect", "synthesize"
 
 
 @task
 def plan(**context: Any) -> Work:
-    """Decide on the images, sentences and codebook that this run pairs."""
-    from realsyn_ops.io.codebook import current_version
-    from realsyn_ops.io.corpus import Corpus
+    """Decide on the images and sentences that this run pairs, as of now, and the codebook that clusters them."""
+    from realsyn_ops.io.corpus import Corpus, rows_digest
     from realsyn_ops.io.shards import Staging
 
     day = check_day(context.get("partition_key"))
     bucket = open_bucket()
     corpus = Corpus(bucket)
-    for table in ("curated_images", "sentence_clusters"):
-        if not corpus.exists(table):
-            raise AirflowSkipException(f"{table} is not published yet: nothing to pair")
-    images = corpus.read("curated_images", ["key", "day"], where="reason IS NULL").to_pydict()
-    sentences = corpus.read("sentence_clusters", ["key", "day", "cluster"], where="reason IS NULL").to_pydict()
+    if not all(corpus.exists(table) for table in PAIRED):
+        raise AirflowSkipException(f"not all of {', '.join(PAIRED)} are published yet: nothing to pair")
+    codebook = published_codebook(bucket, SENTENCES)
+    versions = {table: corpus.version(table) for table in PAIRED}
+    kept = [
+        corpus.read(table, columns, where="reason IS NULL", version=versions[table])
+        for table, columns in (("curated_images", ["key", "day"]), ("sentence_clusters", ["key", "day", "cluster"]))
+    ]
     params = dict(context["params"])
     preset = params.pop("preset") or settings().preset
     chosen = PairPlan(
         day=day,
-        inputs=digest([images, sentences, current_version(bucket)]),
+        inputs=digest([*(rows_digest([rows], rows.schema, rows.column_names) for rows in kept), codebook]),
         code=code_digest(),
+        codebook=codebook,
         preset=preset,
         models=preset_models(preset),
         **params,
     )
-    return {"staging": Staging.create(bucket, "pair_texts", day, chosen).prefix, "shard": "all"}
+    staging = Staging.create(bucket, "pair_texts", day, chosen)
+    staging.put("versions.json", json.dumps(versions, sort_keys=True).encode())
+    return {"staging": staging.prefix, "shard": "all"}
 
 
 @task
-def retrieve(work: Work) -> list[Work]:
-    """Find each image's realistic texts in the clusters it probes; returns shards of the images whose texts changed."""
+def prepare(work: Work) -> list[Work]:
+    """What has changed since the pairs in force were made, how images are searched, and shards of images to search."""
+    import pyarrow as pa
+
+    staging, chosen = opened(work)
+    with measured(staging, PREPARE):
+        images, sentences = paired_rows(staging)
+        searcher = pair_rules.searcher(staging, chosen, images, sentences)
+        changes = pair_rules.changes(staging, chosen, images, sentences)
+        order = changes.searched + (changes.updated if changes.new_sentences else [])
+        name = digest([order, len(changes.searched), changes.new_sentences, searcher])
+        tables = {
+            "images": pa.table({"key": pa.array(order, pa.string())}),
+            "sentences": pa.table({"key": pa.array(changes.new_sentences, pa.string())}),
+        }
+        staging.put(f"{PREPARE}-{name}.json", json.dumps({"searched": len(changes.searched), "searcher": searcher}).encode())
+        staging.write(PREPARE, name, tables, {"images": len(images), "searched": len(changes.searched)})
+        bounds = shard_bounds(len(order), chosen.search_images) or [(0, 0)]
+    log.info("%d images to search, %d to show new sentences", len(changes.searched), len(order) - len(changes.searched))
+    return [
+        {"staging": staging.prefix, "shard": f"{start}-{stop}-{name}", "prepared": name} for start, stop in bounds
+    ]
+
+
+@task
+def retrieve(work: Work) -> Work:
+    """The realistic texts of a shard of images: over all sentences, or those in force and the new ones."""
+    staging, chosen = opened(work)
+    if not staging.is_done(RETRIEVE, work["shard"]):
+        with measured(staging, RETRIEVE, work["shard"]):
+            _retrieve(staging, chosen, work)
+    return work
+
+
+@task
+def collect(shards: list[Work]) -> list[Work]:
+    """The images whose texts have changed, as shards to synthesize; and how well the exact search was met."""
     import numpy as np
     import pyarrow as pa
 
-    from realsyn_ops.io.codebook import current_version, read_codebook
     from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.records import hash_order
-    from realsyn_ops.stages import retrieve as stage
-    from realsyn_ops.stages.cluster import assign
 
-    staging = open_staging(work)
-    chosen = PairPlan.from_json(staging.plan_json())
-    with measured(staging, RETRIEVE):
-        corpus = Corpus(staging.bucket)
-        images = kept_vectors(corpus, "curated_images", "image_embeddings", [])
-        sentences = kept_vectors(corpus, "sentence_clusters", "sentence_embeddings", ["text", "cluster"])
-        image_vectors, sentence_vectors = unit_matrix(images["embedding"]), unit_matrix(sentences["embedding"])
-        codebook = read_codebook(staging.bucket, current_version(staging.bucket))
-        probes, _ = assign(image_vectors, codebook.centroids, n_probes=chosen.n_probes)
-        rules: dict[str, Any] = {"n_texts": chosen.n_texts, "max_text_similarity": chosen.max_text_similarity}
-        clusters = sentences["cluster"].to_numpy()
-        texts = stage.retrieve(image_vectors, probes, sentence_vectors, clusters, **rules)
-        keys = images["key"].to_pylist()
-        sample = sorted(range(len(keys)), key=lambda i: hash_order(keys[i], chosen.seed))[:RECALL_IMAGES]
-        exact = stage.exact(image_vectors[sample], sentence_vectors, **rules)
-        found = stage.Texts(texts.positions[sample], texts.similarities[sample])
-        measure = {
-            f"recall_at_{chosen.n_texts}": round(stage.recall(found, exact), 4),
-            "n_images": len(sample),
-            "n_probes": chosen.n_probes,
-            "n_clusters": len(codebook.centroids),
-        }
-        staging.put("retrieval.json", json.dumps(measure, sort_keys=True).encode())
-        sentence_keys, sentence_texts = sentences["key"].to_pylist(), sentences["text"].to_pylist()
-        rows = []
-        for i, key in enumerate(keys):
-            chosen_texts = [p for p in texts.positions[i].tolist() if p >= 0]
-            rows.append(
-                {
-                    "key": key,
-                    "day": images["day"][i].as_py(),
-                    "cluster": int(probes[i, 0]),
-                    "text_keys": [sentence_keys[p] for p in chosen_texts],
-                    "texts": [sentence_texts[p] for p in chosen_texts],
-                    "similarities": texts.similarities[i, : len(chosen_texts)].tolist(),
-                    "reason": None if len(chosen_texts) == chosen.n_texts else "too_few_texts",
-                    "made_by": made_by(chosen),
-                }
-            )
-        table = pa.Table.from_pylist(rows, schema=_retrieved_schema())
-        published = published_pairs(corpus)
-        changed = [row for row in rows if not _is_same(row, published.get(row["key"]))]
+    works = list(shards)
+    staging, chosen = opened(works[0])
+    with measured(staging, "collect"):
+        found = pa.concat_tables(staging.read_shard(RETRIEVE, work["shard"], "texts") for work in works)
+        published = published_pairs(Corpus(staging.bucket))
+        changed = [row for row in found.to_pylist() if not _is_same(row, published.get(row["key"]))]
+        changed.sort(key=lambda row: (row["day"], row["key"]))
         groups: list[list[str]] = []
         for day in sorted({row["day"] for row in changed}):
             of_day = [row["key"] for row in changed if row["day"] == day]
             groups += [of_day[start:stop] for start, stop in shard_bounds(len(of_day), chosen.shard_images)]
-        shards = {f"{i:05d}-{digest([made_by(chosen), keys])}": keys for i, keys in enumerate(groups or [[]])}
-        name = digest([sorted(shards), np.asarray(texts.positions).tolist()])
-        staging.put(f"shards-{name}.json", json.dumps(shards, sort_keys=True).encode())
-        staging.write(RETRIEVE, name, {"texts": table}, {})
-    log.info("%d images, %d with changed texts, recall %s", len(rows), len(changed), measure)
-    return [{"staging": staging.prefix, "shard": shard, "retrieved": name} for shard in shards]
+        rows = pa.Table.from_pylist(changed, schema=retrieved_schema())
+        shards_to_make = {f"{i:05d}-{digest([made_by(chosen), keys])}": keys for i, keys in enumerate(groups or [[]])}
+        name = digest([sorted(shards_to_make), works[0]["prepared"]])
+        staging.put(f"shards-{name}.json", json.dumps(shards_to_make, sort_keys=True).encode())
+        staging.write(COLLECT, name, {"texts": rows}, {})
+        measure = _recall(staging, chosen, works)
+        staging.put(f"retrieval-{name}.json", json.dumps(measure, sort_keys=True).encode())
+    log.info("%d images with changed texts, recall %s", len(changed), measure)
+    common = {"staging": staging.prefix, "prepared": works[0]["prepared"], "retrieved": name}
+    return [{**common, "shard": shard} for shard in shards_to_make]
 
 
-@task
-def audit(shards: list[Work]) -> Work:
-    """Put new and unchanged pairs together, close the manifest, and check them. Red: nothing is published."""
-    import pyarrow as pa
-
-    from realsyn_ops.io import schemas
-    from realsyn_ops.io.corpus import Corpus
-
-    works = list(shards)
-    staging = open_staging(works[0])
-    with measured(staging, "audit"):
-        retrieved = staging.read_shard(RETRIEVE, works[0]["retrieved"], "texts").to_pylist()
-        made = {
-            row["key"]: row
-            for work in works
-            for row in staging.read_shard(SYNTHESIZE, work["shard"], "pairs").to_pylist()
-        }
-        published = published_pairs(Corpus(staging.bucket))
-        rows = [made.get(row["key"]) or published[row["key"]] | {"day": row["day"]} for row in retrieved]
-        table = pa.Table.from_pylist(rows, schema=schemas.PAIRS)
-        n_few = sum(row["reason"] is not None for row in rows)
-        counts = {
-            "images.in": len(rows),
-            "images.kept": len(rows) - n_few,
-            **({"images.rejected.too_few_texts": n_few} if n_few else {}),
-        }
-        work: Work = {"staging": staging.prefix, "shard": digest([works[0]["retrieved"], sorted(made)])}
-        staging.write(PAIRS, work["shard"], {"pairs": table}, counts)
-        parts = {RETRIEVE: [works[0]["retrieved"]], SYNTHESIZE: [w["shard"] for w in works], PAIRS: [work["shard"]]}
-        staging.finish(parts, name=f"manifest-{work['shard']}")
-        run_gate(staging, {"pairs": _frame(staging, table)})
-    return work | {"synthesized": json.dumps([w["shard"] for w in works])}
-
-
-@task(outlets=[assets.PAIRS])
-def publish(work: Work, *, outlet_events: Any) -> None:
-    """Replace the days of `pairs` that changed, and keep the new answers of the rewriter."""
-    import pyarrow as pa
-
-    from realsyn_ops.io import schemas
-    from realsyn_ops.io.corpus import Corpus
-
+def opened(work: Work) -> "tuple[Staging, PairPlan]":
     staging = open_staging(work)
-    with measured(staging, "publish"):
-        corpus = Corpus(staging.bucket)
-        pairs = staging.read_shard(PAIRS, work["shard"], "pairs")
-        days: dict[str, Any] = dict.fromkeys(corpus.days("pairs"), one_table(pairs.slice(0, 0)))
-        parts = [staging.read_shard(SYNTHESIZE, s, "answers") for s in json.loads(work["synthesized"])]
-        if corpus.exists("answers"):
-            parts.append(corpus.read("answers", schemas.ANSWERS.names))
-        answers = pa.concat_tables(parts).to_pylist()
-        first = {a["key"]: a for a in sorted(answers, key=lambda a: (a["key"], a["day"]), reverse=True)}
-        answers_table = pa.Table.from_pylist([first[key] for key in sorted(first)], schema=schemas.ANSWERS)
-        changed = publish_days(
-            staging,
-            {
-                "answers": (schemas.ANSWERS, split_days(answers_table)),
-                "pairs": (schemas.PAIRS, days | split_days(pairs)),
-            },
-        )
-        staging.bucket.put(MEASURE, staging.get("retrieval.json"))
-    outlet_events[assets.PAIRS].extra = event_extra(staging, changed, pairs.num_rows)
+    return staging, PairPlan.from_json(staging.plan_json())
+
+
+def paired_rows(staging: "Staging") -> tuple[KeptRows, KeptRows]:
+    """The images and the sentences that this run pairs."""
+    from realsyn_ops.io.corpus import Corpus
+
+    versions = json.loads(staging.get("versions.json"))
+    corpus = Corpus(staging.bucket)
+    return (
+        kept_rows(corpus, "curated_images", "image_embeddings", [], versions),
+        kept_rows(corpus, "sentence_clusters", "sentence_embeddings", ["text", "cluster"], versions),
+    )
 
 
 def made_by(chosen: PairPlan) -> str:
     """Digest of what a pair is made with: two rows with the same texts and the same digest are the same pair."""
-    fixed = ("models", "code", "n_texts", "n_probes", "max_text_similarity", "max_synthetic_words")
-    return digest([[name, getattr(chosen, name)] for name in fixed])
-
-
-def kept_vectors(corpus: "Corpus", groups: str, embeddings: str, columns: list[str]) -> "pa.Table":
-    """Survivors of a table of groups, sorted by key, with their vectors and the named columns of the groups."""
-    import pyarrow as pa
-
-    kept = corpus.read(groups, ["key", "day", *columns], where="reason IS NULL")
-    vectors = corpus.read(embeddings, ["key", "day", "embedding"])
-    position = {row: i for i, row in enumerate(zip(*(vectors[c].to_pylist() for c in ("key", "day")), strict=True))}
-    wanted = [position[row] for row in zip(*(kept[c].to_pylist() for c in ("key", "day")), strict=True)]
-    return kept.append_column("embedding", vectors["embedding"].take(pa.array(wanted, pa.int64())))
+    fixed = ("models", "code", "max_synthetic_words")
+    return digest([[name, getattr(chosen, name)] for name in fixed] + sorted(pair_rules.rules(chosen).items()))
 
 
 def published_pairs(corpus: "Corpus") -> dict[str, dict[str, Any]]:
@@ -220,16 +165,8 @@ def published_pairs(corpus: "Corpus") -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in corpus.read("pairs", schemas.PAIRS.names).to_pylist()}
 
 
-def _is_same(row: dict[str, Any], published: dict[str, Any] | None) -> bool:
-    compared = ("cluster", "text_keys", "reason", "made_by")
-    return (
-        published is not None
-        and all(row[name] == published[name] for name in compared)
-        and [round(s, 5) for s in row["similarities"]] == [round(s, 5) for s in published["similarities"]]
-    )
-
-
-def _retrieved_schema() -> "pa.Schema":
+def retrieved_schema() -> "pa.Schema":
+    """What is known of a pair before its synthetic text."""
     import pyarrow as pa
 
     from realsyn_ops.io import schemas
@@ -238,26 +175,10 @@ def _retrieved_schema() -> "pa.Schema":
     return pa.schema([schemas.PAIRS.field(name) for name in names])
 
 
-def _frame(staging: "Staging", pairs: "pa.Table") -> "pd.DataFrame":
-    import pandas as pd
-
-    from realsyn_ops.io.corpus import Corpus
-
-    corpus = Corpus(staging.bucket)
-    images = set(corpus.read("curated_images", ["key"], where="reason IS NULL")["key"].to_pylist())
-    texts = set(corpus.read("sentence_clusters", ["key"], where="reason IS NULL")["key"].to_pylist())
-    rows = pairs.to_pylist()
-    whole = [row["reason"] is None for row in rows]
-    return pd.DataFrame(
-        {
-            "key": [row["key"] for row in rows],
-            "reason": [row["reason"] for row in rows],
-            "syn_origin": [row["syn_origin"] for row in rows],
-            "similarity": [row["syn_similarity"] for row in rows],
-            "is_known_image": [row["key"] in images for row in rows],
-            "are_known_texts": [set(row["text_keys"]) <= texts for row in rows],
-            "are_distinct_texts": [len({*row["texts"]}) == len(row["texts"]) for row in rows],
-            "are_in_order": [row["similarities"] == sorted(row["similarities"], reverse=True) for row in rows],
-            "has_synthetic_text": [bool(row["syn_text"]) or not ok for row, ok in zip(rows, whole, strict=True)],
-        }
+def _is_same(row: dict[str, Any], published: dict[str, Any] | None) -> bool:
+    compared = ("cluster", "text_keys", "reason", "made_by")
+    return (
+        published is not None
+        and all(row[name] == published[name] for name in compared)
+        and [round(s, 5) for s in row["similarities"]] == [round(s, 5) for s in published["similarities"]]
     )

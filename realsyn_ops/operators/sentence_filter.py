@@ -73,6 +73,7 @@ def score(work: Work) -> Work:
     from realsyn_ops.io import schemas
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.models.load import load_encoder
+    from realsyn_ops.stages.dedup import text_identity, vector_identity
 
     staging = open_staging(work)
     if staging.is_done(SCORE, work["shard"]):
@@ -88,7 +89,10 @@ def score(work: Work) -> Work:
         kept = _passing(judged)
         encoder = load_encoder(resolved_preset(chosen).encoder, **_where())
         vectors = encoder.encode_texts([row["text"] for row in kept]).astype(np.float16)
-        embeddings = [{**row, "embedding": vector} for row, vector in zip(kept, vectors, strict=True)]
+        embeddings = [
+            {**row, "embedding": vector, "vector_hash": same, "letters_hash": text_identity(row["text"])}
+            for row, vector, same in zip(kept, vectors, vector_identity(vectors).tolist(), strict=True)
+        ]
         tables = {
             "scores": pa.Table.from_pylist(rows, schema=schemas.SENTENCE_SCORES),
             "embeddings": pa.Table.from_pylist(embeddings, schema=schemas.sentence_embeddings(encoder.dim)),

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 
 from realsyn_ops.operators.curation import DECODED_SIDE_PX
-from realsyn_ops.operators.duplicates import unit_matrix
-from realsyn_ops.operators.retrieval import RETRIEVE, SYNTHESIZE, kept_vectors
+from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE, paired_rows
 from realsyn_ops.operators.run import Work, measured, open_staging, resolved_preset, rewriter_key
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.settings import settings
@@ -41,7 +40,7 @@ def synthesize(work: Work) -> Work:
     chosen = PairPlan.from_json(staging.plan_json())
     with measured(staging, SYNTHESIZE, work["shard"]):
         mine = set(json.loads(staging.get(f"shards-{work['retrieved']}.json"))[work["shard"]])
-        retrieved = staging.read_shard(RETRIEVE, work["retrieved"], "texts").to_pylist()
+        retrieved = staging.read_shard(COLLECT, work["retrieved"], "texts").to_pylist()
         rows = [row for row in retrieved if row["key"] in mine]
         asked = [row for row in rows if row["reason"] is None]
         answers: list[dict[str, Any]] = []
@@ -64,9 +63,9 @@ def synthesize(work: Work) -> Work:
             rewriter = load_rewriter(models.rewriter, api_key=rewriter_key(), **where)
             texts, answers = _answers(staging, rewriter, merges, chosen.day)
             made = stage.synthesize(merges, texts, max_words=chosen.max_synthetic_words)
-            images = kept_vectors(Corpus(staging.bucket), "curated_images", "image_embeddings", [])
-            position = {key: i for i, key in enumerate(images["key"].to_pylist())}
-            vectors = unit_matrix(images["embedding"])[[position[row["key"]] for row in asked]]
+            images, _ = paired_rows(staging)
+            position = {key: i for i, key in enumerate(images["key"])}
+            vectors = images.vectors(np.array([position[row["key"]] for row in asked]))
             similarities = np.einsum("ij,ij->i", vectors, encoder.encode_texts([m.text for m in made])).round(5)
             for row, caption, of_image, synthesis, similarity in zip(
                 asked, captions, tags, made, similarities.tolist(), strict=True

@@ -14,6 +14,7 @@ from realsyn_ops.operators import (
     curation,
     extraction,
     fetching,
+    pairing,
     params,
     retrieval,
     sentence_filter,
@@ -33,20 +34,26 @@ def run_day(day: str, changes: dict[str, dict[str, Any]]) -> None:
         chosen = {name: param.value for name, param in FORMS[dag].items()} | changes.get(dag, {})
         return task.function(partition_key=day, params=chosen)
 
-    def each(task: Any, works: list[Any]) -> list[Any]:
-        return [task.function(work) for work in works]
-
     def publish(module: Any, groups: Any) -> None:
         module.publish.function(module.audit.function(groups), outlet_events=defaultdict(SimpleNamespace))
 
-    shards = each(fetching.fetch, plan("ingest_documents", extraction.plan))
-    publish(extraction, each(extraction.extract, shards))
-    publish(curation, curation.deduplicate.function(each(curation.embed, plan("curate_images", curation.plan))))
-    shards = each(sentence_filter.filter_shard, plan("cluster_sentences", clustering.plan))
-    scored = each(sentence_filter.score, clustering.count_words.function(shards))
-    publish(clustering, clustering.cluster.function(scored))
-    shards = retrieval.retrieve.function(plan("pair_texts", retrieval.plan))
-    publish(retrieval, each(synthesis.synthesize, shards))
+    shards = _each(fetching.fetch, plan("ingest_documents", extraction.plan))
+    publish(extraction, _each(extraction.extract, shards))
+    publish(curation, _groups(curation, _each(curation.embed, plan("curate_images", curation.plan))))
+    shards = _each(sentence_filter.filter_shard, plan("cluster_sentences", clustering.plan))
+    scored = _each(sentence_filter.score, clustering.count_words.function(shards))
+    publish(clustering, _groups(clustering, scored))
+    found = _each(retrieval.retrieve, retrieval.prepare.function(plan("pair_texts", retrieval.plan)))
+    publish(pairing, _each(synthesis.synthesize, retrieval.collect.function(found)))
+
+
+def _each(task: Any, works: list[Any]) -> list[Any]:
+    return [task.function(work) for work in works]
+
+
+def _groups(module: Any, embedded: list[Any]) -> Any:
+    assigned = _each(module.assign, module.fit.function(embedded))
+    return module.deduplicate.function(_each(module.link, module.arrange.function(assigned)))
 
 
 if __name__ == "__main__":
