@@ -162,6 +162,7 @@ class ClusterPlan(Plan):
     min_perplexity: float = 30.0
     max_perplexity: float = 200.0
     min_similarity: float = 0.9
+    min_jaccard: float = 0.8
     max_source_loss: float = 0.95
     max_group_share: float = 0.2
     sentences_per_cluster: int = 420
@@ -180,6 +181,7 @@ class ClusterPlan(Plan):
             "max_perplexity", self.max_perplexity > self.min_perplexity >= 0, "above min_perplexity, both at least 0"
         )
         self.require("min_similarity", 0 < self.min_similarity <= 1, "above 0 and at most 1")
+        self.require("min_jaccard", 0 < self.min_jaccard <= 1, "above 0 and at most 1")
         self.require("sentences_per_cluster", self.sentences_per_cluster >= 1, "at least 1")
         self.require("max_source_loss", 0 < self.max_source_loss <= 1, "above 0 and at most 1")
         self.require("max_group_share", 0 < self.max_group_share <= 1, "above 0 and at most 1")

@@ -134,7 +134,7 @@ STEPS = (
         CLUSTER,
         {
             Reason.IDENTICAL: None,
-            Reason.PERCEPTUAL_DUPLICATE: None,
+            Reason.PERCEPTUAL_DUPLICATE: "min_jaccard",
             Reason.SEMANTIC_DUPLICATE: "min_similarity",
         },
         spans_days=True,
@@ -156,7 +156,7 @@ STEPS = (
 
 _NOT_BY_VALUE = {
     CLUSTER: ("drop_personal_data", "language", "min_site_pages"),
-    PAIR: ("max_text_similarity", "max_synthetic_words"),
+    PAIR: ("target_recall", "n_probes", "max_text_similarity", "own_document", "max_uses", "max_synthetic_words"),
 }
 """Limits of a plan that no reason is measured against, but that decide who is refused."""
 

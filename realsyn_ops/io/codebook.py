@@ -14,7 +14,6 @@ from realsyn_ops.io.shards import parquet_bytes
 from realsyn_ops.io.storage import Bucket
 
 
-
 @dataclass(frozen=True)
 class Codebook:
     """``words``: occurrences of each word in the corpus it was fitted on; ``centroids``: (k, d) float32 unit rows."""
@@ -60,7 +59,7 @@ def publish_codebook(bucket: Bucket, codebook: Codebook, of: str = "sentences", 
     pointer = json.dumps({"version": codebook.version}).encode()
     if not bucket.put_new(_pointer(of), pointer) and current_version(bucket, of) != codebook.version:
         raise PermanentError(
-            f"codebook {current_version(bucket, of)} was put in force while {codebook.version} was fitted: clear this run"
+            f"codebook {current_version(bucket, of)} was put in force while {codebook.version} was fitted: clear it"
         )
     return codebook.version
 

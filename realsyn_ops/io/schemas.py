@@ -192,14 +192,18 @@ def image_embeddings(dim: int, visual_dim: int) -> pa.Schema:
     )
 
 
-def sentence_embeddings(dim: int) -> pa.Schema:
-    """Sentences that passed quality and semantic filters, with their unit vectors in float16."""
+def sentence_embeddings(dim: int, n_bands: int) -> pa.Schema:
+    """Sentences that passed quality and semantic filters, with their unit vectors in float16.
+
+    `letters_hash`, `bands` and `vector_hash` are what near-duplicates are found by: once a sentence.
+    """
     return pa.schema(
         [
             *_KEY,
             ("text", pa.string()),
             ("n_nodes", pa.int32()),
             ("letters_hash", pa.uint64()),
+            ("bands", pa.list_(pa.uint64(), n_bands)),
             ("vector_hash", pa.uint64()),
             ("embedding", pa.list_(pa.float16(), dim)),
         ]

@@ -123,11 +123,24 @@ def link(work: Work) -> Work:
 def deduplicate(ranges: list[Work]) -> Work:
     """Group near-duplicates over all days: the longest sentence survives, then the smallest key."""
     from realsyn_ops.io import schemas
+    from realsyn_ops.stages.dedup import text_links
 
     works = list(ranges)
-    staging = open_staging(works[0])
+    staging, chosen = _opened(works[0])
     with measured(staging, GROUP):
-        return regroup(staging, links.SENTENCES, works, schemas.SENTENCE_CLUSTERS, max_hash_distance=0)
+        return regroup(
+            staging,
+            links.SENTENCES,
+            works,
+            schemas.SENTENCE_CLUSTERS,
+            perceptual=lambda rows, is_new: text_links(
+                rows["text"],
+                rows.matrix("bands"),
+                is_new,
+                min_jaccard=chosen.min_jaccard,
+                identities=rows.numpy("letters_hash"),
+            ),
+        )
 
 
 @task
@@ -143,7 +156,7 @@ def audit(work: Work) -> Work:
 
 @task(outlets=[assets.SENTENCE_CLUSTERS])
 def publish(work: Work, *, outlet_events: Any) -> None:
-    """Put the codebook in force if it is new; replace the day's scores and the days of links and clusters that changed."""
+    """Put the codebook in force if it is new; replace the day's scores and those days of the clusters that changed."""
     from realsyn_ops.io import schemas
 
     staging, chosen = _opened(work)
@@ -169,7 +182,7 @@ def _opened(work: Work) -> "tuple[Staging, ClusterPlan]":
 
 
 def _rules(chosen: ClusterPlan, codebook: str = "") -> links.Rules:
-    return links.Rules(codebook or chosen.codebook, chosen.code, chosen.min_similarity)
+    return links.Rules(codebook or chosen.codebook, chosen.code, chosen.min_similarity, chosen.min_jaccard)
 
 
 def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":

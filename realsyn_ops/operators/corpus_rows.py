@@ -42,6 +42,11 @@ class CorpusRows:
     def numpy(self, column: str) -> "np.ndarray":
         return self.table[column].to_numpy()
 
+    def matrix(self, column: str) -> "np.ndarray":
+        """(n, d) values of a column of fixed-size lists."""
+        lists = self.table[column].combine_chunks()
+        return lists.flatten().to_numpy().reshape(len(self), -1)
+
     def positions(self, keys: list[str]) -> "np.ndarray":
         """Where these keys stand; raises KeyError for one that is not there."""
         import numpy as np
@@ -146,9 +151,7 @@ def kept_rows(
     kept = kept.combine_chunks()
     version = versions[embeddings]
     placed, places = corpus.read_placed(embeddings, ["key", "day"], version=version)
-    rows, wanted = (
-        pc.binary_join_element_wise(t["day"], t["key"], " ").combine_chunks() for t in (placed, kept)
-    )
+    rows, wanted = (pc.binary_join_element_wise(t["day"], t["key"], " ").combine_chunks() for t in (placed, kept))
     found = pc.index_in(wanted, rows)
     if found.null_count:
         raise PermanentError(f"{groups} names {found.null_count} rows that {embeddings} has not: run their days again")

@@ -197,12 +197,19 @@ def link(work: Work) -> Work:
 def deduplicate(ranges: list[Work]) -> Work:
     """Group near-duplicates over all days and name each group's survivor: the largest image, then the smallest key."""
     from realsyn_ops.io import schemas
+    from realsyn_ops.stages.dedup import hash_links
 
     works = list(ranges)
     staging, chosen = _opened(works[0])
     with measured(staging, GROUP):
         return regroup(
-            staging, links.IMAGES, works, schemas.CURATED_IMAGES, max_hash_distance=chosen.max_hash_distance
+            staging,
+            links.IMAGES,
+            works,
+            schemas.CURATED_IMAGES,
+            perceptual=lambda rows, is_new: hash_links(
+                rows.numpy("phash"), is_new, max_distance=chosen.max_hash_distance
+            ),
         )
 
 
@@ -246,9 +253,7 @@ def _opened(work: Work) -> "tuple[Staging, CuratePlan]":
 
 
 def _rules(chosen: CuratePlan, codebook: str = "") -> links.Rules:
-    return links.Rules(
-        codebook or chosen.codebook, chosen.code, chosen.min_visual_similarity, chosen.max_hash_distance
-    )
+    return links.Rules(codebook or chosen.codebook, chosen.code, chosen.min_visual_similarity, chosen.max_hash_distance)
 
 
 def _shard_rows(staging: "Staging", chosen: CuratePlan, number: int) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Near-duplicates over all days: groups out of links, as a table, and the alarms."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.operators.links import ARRANGE, LINK, Kind, Rules
@@ -13,20 +13,26 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from realsyn_ops.io.shards import Staging
     from realsyn_ops.io.corpus import Rows
+    from realsyn_ops.io.shards import Staging
     from realsyn_ops.operators.corpus_rows import CorpusRows
     from realsyn_ops.stages.dedup import Kind as LinkKind
+    from realsyn_ops.stages.dedup import Links
+
+    Perceptual = Callable[[CorpusRows, np.ndarray], Links]
 
 GROUP = "group"
 MIN_ALARM_ROWS = 50
 """Below so many records a large component or a lost source is no alarm: small inputs are like that."""
 
 
-def regroup(staging: "Staging", kind: Kind, works: list[Work], schema: "pa.Schema", *, max_hash_distance: int) -> Work:
+def regroup(
+    staging: "Staging", kind: Kind, works: list[Work], schema: "pa.Schema", *, perceptual: "Perceptual"
+) -> Work:
     """Groups of all records out of known and new links, staged as a shard named by what they were made of.
 
-    The best of a group survives: the largest image, the longest sentence, then the smallest key.
+    ``perceptual`` links new records that look the same: pictures by their hashes, sentences by their letters. The best
+    of a group survives: the largest image, the longest sentence, then the smallest key.
     """
     import numpy as np
     import pyarrow as pa
@@ -37,7 +43,7 @@ def regroup(staging: "Staging", kind: Kind, works: list[Work], schema: "pa.Schem
 
     rows = kind.rows(staging)
     arranged = staging.read_shard(ARRANGE, works[0]["arranged"], "arranged")
-    kinds = _kinds(staging, kind, works, rows, arranged["is_new"].to_numpy(), max_hash_distance)
+    kinds = _kinds(staging, kind, works, rows, arranged["is_new"].to_numpy(), perceptual)
     size = rows.table[kind.size]
     size = (pc.utf8_length(size) if pa.types.is_string(size.type) else size).to_numpy()
     groups = group(kinds, rank=np.argsort(np.lexsort((np.arange(len(rows)), -size.astype(np.int64)))))
@@ -73,7 +79,12 @@ def regroup(staging: "Staging", kind: Kind, works: list[Work], schema: "pa.Schem
 
 
 def _kinds(
-    staging: "Staging", kind: Kind, works: list[Work], rows: "CorpusRows", is_new: "np.ndarray", max_hash_distance: int
+    staging: "Staging",
+    kind: Kind,
+    works: list[Work],
+    rows: "CorpusRows",
+    is_new: "np.ndarray",
+    perceptual: "Perceptual",
 ) -> "list[LinkKind]":
     """The links of all records, perceptual ones first: known ones of records that are not new, and this run's."""
     import numpy as np
@@ -82,11 +93,10 @@ def _kinds(
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.records import Reason
     from realsyn_ops.stages.dedup import Kind as LinkKind
-    from realsyn_ops.stages.dedup import Links, hash_links, merge_links
+    from realsyn_ops.stages.dedup import Links, merge_links
 
-    hashes = rows.numpy(kind.identity)
     found = {
-        Reason.PERCEPTUAL_DUPLICATE: [hash_links(hashes, is_new, max_distance=max_hash_distance)],
+        Reason.PERCEPTUAL_DUPLICATE: [perceptual(rows, is_new)],
         Reason.SEMANTIC_DUPLICATE: [
             Links(*(table[name].to_numpy() for name in ("first", "second", "similarity")))
             for work in works
@@ -102,7 +112,10 @@ def _kinds(
         for reason, parts in found.items():
             mine = is_known & pc.equal(published["reason"], str(reason)).to_numpy()
             parts.append(Links(ends[0][mine], ends[1][mine], published["similarity"].to_numpy()[mine]))
-    values = {Reason.PERCEPTUAL_DUPLICATE: hashes, Reason.SEMANTIC_DUPLICATE: rows.numpy("vector_hash")}
+    values = {
+        Reason.PERCEPTUAL_DUPLICATE: rows.numpy(kind.identity),
+        Reason.SEMANTIC_DUPLICATE: rows.numpy("vector_hash"),
+    }
     return [LinkKind(reason, values[reason], merge_links(parts)) for reason, parts in found.items()]
 
 

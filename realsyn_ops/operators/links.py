@@ -45,10 +45,17 @@ class Kind:
     vector: str
     size: str
     identity: str
+    further: tuple[str, ...] = ()
 
     def rows(self, staging: "Staging") -> CorpusRows:
         """The records of all days."""
-        return corpus_rows(staging, self.stage, self.embeddings, vector=self.vector, columns=[self.size, self.identity, "vector_hash"])
+        return corpus_rows(
+            staging,
+            self.stage,
+            self.embeddings,
+            vector=self.vector,
+            columns=[self.size, self.identity, *self.further, "vector_hash"],
+        )
 
 
 IMAGES = Kind(
@@ -58,6 +65,7 @@ IMAGES = Kind(
 SENTENCES = Kind(
     name="sentences", stage="score", embeddings="sentence_embeddings", groups="sentence_clusters",
     links="sentence_links", nodes="sentence_nodes", vector="embedding", size="text", identity="letters_hash",
+    further=("bands",),
 )  # fmt: skip
 
 
@@ -68,7 +76,7 @@ class Rules:
     codebook: str
     code: str
     min_similarity: float
-    max_hash_distance: int = 0
+    perceptual: float
 
     def made(self, kind: Kind, staging: "Staging") -> bool:
         """Whether the published groups were made by these rules."""
@@ -93,7 +101,6 @@ def fit(staging: "Staging", kind: Kind, *, codebook: str, rows_per_cluster: int,
     import pyarrow as pa
 
     from realsyn_ops.io.codebook import read_codebook
-    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.records import hash_order
     from realsyn_ops.stages.cluster import fit_centroids, n_clusters
 
@@ -155,7 +162,7 @@ def arrange(staging: "Staging", kind: Kind, works: list[Work]) -> list[Work]:
     known = rows.table["key"].filter(pc.invert(new))
     if len(known):
         published = Corpus(staging.bucket).read(kind.groups, assigned.column_names)
-        assigned = pa.concat_tables([assigned, published.filter(pc.is_in(published["key"], known.combine_chunks()))])
+        assigned = pa.concat_tables([assigned, _of_keys(published, known).cast(assigned.schema)])
     assigned = assigned.sort_by("key").append_column("is_new", new)
     name = digest([work["shard"] for work in works])
     ranges = _ranges(assigned, n_clusters=len(read_centroids(staging, works[0])), row_bytes=4 * rows.dim)
@@ -166,7 +173,6 @@ def arrange(staging: "Staging", kind: Kind, works: list[Work]) -> list[Work]:
 
 def link(staging: "Staging", kind: Kind, work: Work, *, min_similarity: float) -> None:
     """The links of new records in a range of clusters, each verified by its own cosine."""
-    import numpy as np
     import pyarrow as pa
 
     from realsyn_ops.stages.dedup import cosine_links
@@ -288,6 +294,12 @@ def _ranges(arranged: "pa.Table", *, n_clusters: int, row_bytes: int) -> list[tu
         held += size
     ranges.append((low, n_clusters))
     return [r for r in ranges if has_new[r[0] : r[1]].any()] or [(0, 0)]
+
+
+def _of_keys(table: "pa.Table", keys: "pa.ChunkedArray") -> "pa.Table":
+    import pyarrow.compute as pc
+
+    return table.filter(pc.is_in(table["key"], keys.combine_chunks()))
 
 
 def _near(arranged: "pa.Table") -> "tuple[np.ndarray, np.ndarray]":

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from realsyn_ops.operators.run import digest
 from realsyn_ops.plans import PairPlan
 
 if TYPE_CHECKING:
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
     from realsyn_ops.operators.corpus_rows import KeptRows
 
 _RULES_KEY = "corpus/plans/rules/pairs.json"
-_FIELDS = ("codebook", "code", "n_texts", "n_probes", "target_recall", "max_text_similarity", "own_document", "max_uses")
+_FIELDS = (
+    "codebook",
+    "code",
+    "n_texts",
+    "n_probes",
+    "target_recall",
+    "max_text_similarity",
+    "own_document",
+    "max_uses",
+)
 
 
 @dataclass(frozen=True)
@@ -55,25 +65,39 @@ def changes(staging: "Staging", chosen: PairPlan, images: "KeptRows", sentences:
     return Changes(searched, [key for key in keys if key not in is_searched], [key for key in now if key in new])
 
 
+def known_searcher(staging: "Staging", chosen: PairPlan) -> bytes | None:
+    """The searcher in force for these rules; None before their first pairing."""
+    return staging.bucket.find(_searcher_key(chosen))
+
+
+def _searcher_key(chosen: PairPlan) -> str:
+    of = [getattr(chosen, name) for name in ("codebook", "n_probes", "target_recall", "seed")]
+    return f"corpus/searchers/{digest(of)}"
+
+
 def rules(chosen: PairPlan) -> dict[str, Any]:
     """What the realistic texts depend on besides images and sentences."""
     return {name: getattr(chosen, name) for name in _FIELDS}
 
 
-def keep(staging: "Staging", chosen: PairPlan, versions: dict[str, int]) -> None:
-    """Say what the published pairs are made by, after they are."""
+def keep(staging: "Staging", chosen: PairPlan, prepared: str) -> None:
+    """Say what the published pairs are made by, after they are; the first searcher of these rules stays in force."""
+    staging.bucket.put_new(_searcher_key(chosen), staging.get(f"searcher-{prepared}"))
+    versions = json.loads(staging.get("versions.json"))
     data = json.dumps({"rules": rules(chosen), **versions}, sort_keys=True).encode()
     staging.bucket.put(_RULES_KEY, data)
 
 
 def forget(staging: "Staging") -> None:
-    """Before pairs are replaced: a run that dies halfway leaves pairs of no known rules, and the next makes all anew."""
+    """Before pairs are replaced: a run that dies halfway leaves pairs of no known rules, and the next searches all."""
     staging.bucket.delete(_RULES_KEY)
 
 
 def kept_keys(corpus: "Corpus", version: int) -> set[str] | None:
     """The sentences that a version of their clusters kept; None when that version is gone."""
     try:
-        return set(corpus.read("sentence_clusters", ["key"], where="reason IS NULL", version=version)["key"].to_pylist())
+        return set(
+            corpus.read("sentence_clusters", ["key"], where="reason IS NULL", version=version)["key"].to_pylist()
+        )
     except (ValueError, OSError):
         return None

@@ -140,6 +140,10 @@ CLUSTER = _form(
             **_SHARE, "title": "Near-duplicate similarity",
             "description": "Sentences with at least this cosine are duplicates. The paper names none.",
         },
+        "min_jaccard": {
+            **_SHARE, "title": "Near-duplicate letters",
+            "description": "Sentences that share at least this part of their runs of five letters are duplicates.",
+        },
         "max_source_loss": {
             **_SHARE, "title": "Alarm: loss of a source",
             "description": "The gate turns red when a source loses a larger share of its sentences.",

@@ -7,7 +7,6 @@ were made by other rules, every image is searched anew.
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
@@ -15,17 +14,17 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import pair_rules
 from realsyn_ops.operators.corpus_rows import KeptRows, kept_rows
+from realsyn_ops.operators.links import SENTENCES, published_codebook
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
+from realsyn_ops.operators.search import calibrate, measure_recall, shard_texts
 from realsyn_ops.plans import PairPlan, check_day, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
-    from realsyn_ops.stages.retrieve import Candidates, Searcher
 
 log = logging.getLogger(__name__)
 
@@ -75,21 +74,20 @@ def prepare(work: Work) -> list[Work]:
     staging, chosen = opened(work)
     with measured(staging, PREPARE):
         images, sentences = paired_rows(staging)
-        searcher = pair_rules.searcher(staging, chosen, images, sentences)
+        searcher = pair_rules.known_searcher(staging, chosen) or calibrate(staging, chosen, images, sentences)
         changes = pair_rules.changes(staging, chosen, images, sentences)
         order = changes.searched + (changes.updated if changes.new_sentences else [])
-        name = digest([order, len(changes.searched), changes.new_sentences, searcher])
+        name = digest([order, len(changes.searched), changes.new_sentences, searcher.decode()])
         tables = {
             "images": pa.table({"key": pa.array(order, pa.string())}),
             "sentences": pa.table({"key": pa.array(changes.new_sentences, pa.string())}),
         }
-        staging.put(f"{PREPARE}-{name}.json", json.dumps({"searched": len(changes.searched), "searcher": searcher}).encode())
+        staging.put(f"searcher-{name}", searcher)
+        staging.put(f"{PREPARE}-{name}.json", json.dumps({"searched": len(changes.searched)}).encode())
         staging.write(PREPARE, name, tables, {"images": len(images), "searched": len(changes.searched)})
         bounds = shard_bounds(len(order), chosen.search_images) or [(0, 0)]
     log.info("%d images to search, %d to show new sentences", len(changes.searched), len(order) - len(changes.searched))
-    return [
-        {"staging": staging.prefix, "shard": f"{start}-{stop}-{name}", "prepared": name} for start, stop in bounds
-    ]
+    return [{"staging": staging.prefix, "shard": f"{start}-{stop}-{name}", "prepared": name} for start, stop in bounds]
 
 
 @task
@@ -98,14 +96,13 @@ def retrieve(work: Work) -> Work:
     staging, chosen = opened(work)
     if not staging.is_done(RETRIEVE, work["shard"]):
         with measured(staging, RETRIEVE, work["shard"]):
-            _retrieve(staging, chosen, work)
+            shard_texts(staging, chosen, work)
     return work
 
 
 @task
 def collect(shards: list[Work]) -> list[Work]:
     """The images whose texts have changed, as shards to synthesize; and how well the exact search was met."""
-    import numpy as np
     import pyarrow as pa
 
     from realsyn_ops.io.corpus import Corpus
@@ -126,7 +123,7 @@ def collect(shards: list[Work]) -> list[Work]:
         name = digest([sorted(shards_to_make), works[0]["prepared"]])
         staging.put(f"shards-{name}.json", json.dumps(shards_to_make, sort_keys=True).encode())
         staging.write(COLLECT, name, {"texts": rows}, {})
-        measure = _recall(staging, chosen, works)
+        measure = measure_recall(staging, chosen, works[0])
         staging.put(f"retrieval-{name}.json", json.dumps(measure, sort_keys=True).encode())
     log.info("%d images with changed texts, recall %s", len(changed), measure)
     common = {"staging": staging.prefix, "prepared": works[0]["prepared"], "retrieved": name}

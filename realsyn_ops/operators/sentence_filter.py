@@ -73,7 +73,7 @@ def score(work: Work) -> Work:
     from realsyn_ops.io import schemas
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.models.load import load_encoder
-    from realsyn_ops.stages.dedup import text_identity, vector_identity
+    from realsyn_ops.stages.dedup import N_BANDS, text_bands, text_identity, vector_identity
 
     staging = open_staging(work)
     if staging.is_done(SCORE, work["shard"]):
@@ -89,13 +89,17 @@ def score(work: Work) -> Work:
         kept = _passing(judged)
         encoder = load_encoder(resolved_preset(chosen).encoder, **_where())
         vectors = encoder.encode_texts([row["text"] for row in kept]).astype(np.float16)
-        embeddings = [
-            {**row, "embedding": vector, "vector_hash": same, "letters_hash": text_identity(row["text"])}
-            for row, vector, same in zip(kept, vectors, vector_identity(vectors).tolist(), strict=True)
-        ]
+        texts = [row["text"] for row in kept]
+        found = {
+            "letters_hash": [text_identity(text) for text in texts],
+            "bands": list(text_bands(texts)),
+            "vector_hash": vector_identity(vectors).tolist(),
+            "embedding": list(vectors),
+        }
+        embeddings = [row | {name: of[i] for name, of in found.items()} for i, row in enumerate(kept)]
         tables = {
             "scores": pa.Table.from_pylist(rows, schema=schemas.SENTENCE_SCORES),
-            "embeddings": pa.Table.from_pylist(embeddings, schema=schemas.sentence_embeddings(encoder.dim)),
+            "embeddings": pa.Table.from_pylist(embeddings, schema=schemas.sentence_embeddings(encoder.dim, N_BANDS)),
         }
         counts = _counts(judged)
         staging.write(SCORE, work["shard"], tables, counts)

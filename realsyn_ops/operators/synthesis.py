@@ -29,7 +29,6 @@ def synthesize(work: Work) -> Work:
 
     from realsyn_ops.image_codec import decode_image
     from realsyn_ops.io import schemas
-    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.kinds import Merge
     from realsyn_ops.models.load import load_captioner, load_encoder, load_rewriter, load_tagger
     from realsyn_ops.stages import synthesize as stage

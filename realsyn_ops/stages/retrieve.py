@@ -4,12 +4,107 @@ Inter-cluster, then intra-cluster, images of one cluster as one batch (the paper
 sentences). The exact search over all sentences stands beside it, to measure what the shortcut loses.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 _SPARE = 8
 """Candidates kept beyond those wanted, so that texts too like a better one can be passed over."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Per image (m, c): positions of sentences, best first (-1 behind the last), and their scores (m, c) float64."""
+
+    positions: np.ndarray
+    scores: np.ndarray
+
+    def at(self, positions: np.ndarray) -> "Candidates":
+        """The same candidates where sentence i has become sentence positions[i]."""
+        named = np.append(positions, -1)[self.positions]
+        return Candidates(named, self.scores)
+
+
+def search(
+    images: np.ndarray, probes: np.ndarray, sentences: np.ndarray, clusters: np.ndarray, *, n_candidates: int
+) -> Candidates:
+    """The best sentences of the clusters that each image probes; of a part of the sentences, for `merge`.
+
+    images (m, d), sentences (n, d): float32 unit rows; probes (m, p) cluster ids; clusters (n,) the sentences' ids.
+    Scores are float64, rounded to 6 digits; ties go to the smaller position. What is found of an image depends neither
+    on the images nor on the sentences beside it.
+    """
+    positions = np.full((len(images), n_candidates), -1, np.int64)
+    scores = np.full((len(images), n_candidates), -np.inf)
+    order = np.argsort(clusters, kind="stable")
+    bounds = np.searchsorted(clusters[order], np.arange(int(probes.max(initial=-1)) + 2))
+    found = Candidates(positions, scores)
+    for cluster in np.unique(probes):
+        members = order[bounds[cluster] : bounds[cluster + 1]]
+        if not len(members):
+            continue
+        asking = np.flatnonzero((probes == cluster).any(axis=1))
+        products = images[asking] @ sentences[members].T
+        width = min(n_candidates + _SPARE, len(members))
+        top = np.argpartition(-products, width - 1, axis=1)[:, :width]
+        near = members[top]
+        exact_scores = np.einsum(
+            "id,icd->ic", images[asking].astype(np.float64), sentences[near].astype(np.float64)
+        ).round(6)
+        best = _best(np.concatenate([positions[asking], near], axis=1),
+                     np.concatenate([scores[asking], exact_scores], axis=1), n_candidates)  # fmt: skip
+        positions[asking], scores[asking] = best.positions, best.scores
+    return found
+
+
+def merge(parts: Sequence[Candidates], n_candidates: int) -> Candidates:
+    """The best candidates of several parts of the sentences; a sentence in two parts counts once."""
+    positions = np.concatenate([part.positions for part in parts], axis=1)
+    scores = np.concatenate([part.scores for part in parts], axis=1)
+    order = np.argsort(positions, axis=1, kind="stable")
+    ordered = np.take_along_axis(positions, order, axis=1)
+    again = np.zeros(positions.shape, bool)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return _best(np.where(again, -1, positions), np.where(again, -np.inf, scores), n_candidates)
+
+
+def choose(
+    candidates: Candidates, vectors: Callable[[np.ndarray], np.ndarray], *, n_texts: int, max_text_similarity: float
+) -> "Texts":
+    """The best ``n_texts`` candidates of each image that are no more alike than ``max_text_similarity``.
+
+    ``vectors`` gives the unit rows of sentences at positions (k,).
+    """
+    wanted, places = np.unique(candidates.positions, return_inverse=True)
+    is_there = wanted >= 0
+    rows = np.zeros((len(wanted), vectors(wanted[is_there][:1]).shape[1] if is_there.any() else 1), np.float32)
+    rows[is_there] = vectors(wanted[is_there])
+    places = places.reshape(candidates.positions.shape)
+    positions = np.full((len(places), n_texts), -1, np.int64)
+    similarities = np.zeros((len(places), n_texts), np.float32)
+    for image, near in enumerate(places):
+        near = near[candidates.positions[image] >= 0]
+        chosen = _distinct(near, rows, n_texts, max_text_similarity)
+        positions[image, : len(chosen)] = candidates.positions[image][chosen]
+        similarities[image, : len(chosen)] = candidates.scores[image][chosen]
+    return Texts(positions, similarities)
+
+
+def recall_interval(found: "Texts", exact: "Texts") -> tuple[float, float]:
+    """95% interval (Wilson) of the recall, an image's texts taken as one draw each."""
+    n = int((exact.positions >= 0).sum())
+    if n == 0:
+        return 1.0, 1.0
+    share, z = recall(found, exact), 1.96
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _best(positions: np.ndarray, scores: np.ndarray, n: int) -> Candidates:
+    order = np.lexsort((positions, -scores), axis=1)[:, :n]
+    return Candidates(np.take_along_axis(positions, order, axis=1), np.take_along_axis(scores, order, axis=1))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A day from raw documents to pairs in one process, without Airflow's scheduler: the Dags' own tasks one by one.
 
-``python -m tests.flow.run_tasks DAY '{"curate_images": {"min_side_px": 80}}'``, in the environment of a stack's tasks.
+``python -m tests.flow.run_tasks DAY[,DAY...] '{"curate_images": {"min_side_px": 80}}'``, in the environment of a
+stack's tasks.
 """
 
 import json
@@ -57,4 +58,5 @@ def _groups(module: Any, embedded: list[Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_day(sys.argv[1], json.loads(sys.argv[2]))
+    for day in sys.argv[1].split(","):
+        run_day(day, json.loads(sys.argv[2]))

@@ -14,15 +14,17 @@ from realsyn_ops.stages.dedup.cells import near_cells
 from realsyn_ops.stages.dedup.cosine import cosine_links
 from realsyn_ops.stages.dedup.groups import Groups, Kind, group, near_duplicates
 from realsyn_ops.stages.dedup.hashes import hash_links
-from realsyn_ops.stages.dedup.links import Links, merge_links
-from realsyn_ops.stages.dedup.texts import text_bands, text_identity, text_links
+from realsyn_ops.stages.dedup.links import Links, first_holders, merge_links
+from realsyn_ops.stages.dedup.texts import N_BANDS, text_bands, text_identity, text_links
 from realsyn_ops.stages.dedup.vectors import vector_identity
 
 __all__ = [
+    "N_BANDS",
     "Groups",
     "Kind",
     "Links",
     "cosine_links",
+    "first_holders",
     "group",
     "hash_links",
     "merge_links",
