@@ -115,7 +115,12 @@ def test_any_other_key_is_refused_by_its_rule(key: object, rule: str) -> None:
         (ClusterPlan, "max_group_share", [0, 1.01], [0.01, 1]),
         (PairPlan, "shard_images", [0], [1]),
         (PairPlan, "n_texts", [2, 4], [3]),
-        (PairPlan, "n_probes", [0], [1, 9]),
+        (CuratePlan, "images_per_cluster", [0], [1]),
+        (ClusterPlan, "min_jaccard", [0, 1.01], [0.01, 1]),
+        (PairPlan, "search_images", [0], [1]),
+        (PairPlan, "n_probes", [-1], [0, 9]),
+        (PairPlan, "target_recall", [0, 1.01], [0.01, 1]),
+        (PairPlan, "max_uses", [-1], [0, 1]),
         (PairPlan, "max_text_similarity", [0, 1.01], [0.01, 1]),
         (PairPlan, "max_synthetic_words", [4], [5]),
         (ReleasePlan, "size", [-1], [0, 1]),
@@ -155,7 +160,7 @@ def test_the_numbers_of_the_paper_are_the_defaults() -> None:
     assert (cluster.min_words, cluster.max_words) == (3, 81)
     assert (cluster.min_relations, cluster.min_actions, cluster.min_entropy) == (1, 1, 0.3)
     assert (cluster.min_perplexity, cluster.max_perplexity) == (30.0, 200.0)
-    assert (cluster.sentences_per_cluster, pair.n_probes, pair.n_texts) == (420, 1, 3)
+    assert (cluster.sentences_per_cluster, pair.n_texts) == (420, 3)
 
 
 def test_the_bounds_of_a_release_drop_fifteen_percent_like_the_paper() -> None:

@@ -87,7 +87,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
         works = clustering.count_words.function(works)
         for work in works:
             sentence_filter.score.function(work)
-        work = clustering.cluster.function(works)
+        assigned = [clustering.assign.function(work) for work in clustering.fit.function(works)]
+        linked = [clustering.link.function(work) for work in clustering.arrange.function(assigned)]
+        work = clustering.deduplicate.function(linked)
         if audited:
             clustering.audit.function(work)
         events = {assets.SENTENCE_CLUSTERS: SimpleNamespace(extra=None)}
@@ -111,7 +113,7 @@ def scores(bucket: Bucket) -> dict[str, dict[str, Any]]:
     return {texts[r["key"]]: r for r in corpus.read("sentence_scores", schemas.SENTENCE_SCORES.names).to_pylist()}
 
 
-TABLES = ("sentence_scores", "sentence_embeddings", "sentence_clusters")
+TABLES = ("sentence_scores", "sentence_embeddings", "sentence_links", "sentence_clusters")
 WIDE = {"min_perplexity": 0, "max_perplexity": 1e9}
 
 

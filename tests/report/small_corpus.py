@@ -173,7 +173,7 @@ def write_corpus(bucket: Bucket) -> Corpus:
         corpus,
         "image_embeddings",
         [
-            {"key": key, "day": FIRST, "n_nodes": 1, "n_pixels": 1, "phash": phash, **vector}
+            {"key": key, "day": FIRST, "n_nodes": 1, "n_pixels": 1, "phash": phash, "vector_hash": phash, **vector}
             for key, phash in (("i-good", 0b1111), ("i-twin", 0b1100), ("i-like", 2**63 + 2**20))
         ],
         schemas.image_embeddings(4, 4),
