@@ -1,12 +1,31 @@
 """Near-duplicates: who survives, who belongs to whom, and that neither order nor chains change the answer."""
 
+from collections import Counter
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.material.planted_vectors import planted_vectors
 from realsyn_ops.records import Reason
-from realsyn_ops.stages.dedup import Groups, near_duplicates, text_identity
+from realsyn_ops.stages.dedup import (
+    Groups,
+    Kind,
+    Links,
+    cosine_links,
+    group,
+    hash_links,
+    merge_links,
+    near_cells,
+    near_duplicates,
+    text_bands,
+    text_identity,
+    text_links,
+    vector_identity,
+)
+from realsyn_ops.stages.dedup.links import first_holders
 
 NO_DUPLICATE = 2.0
 """A similarity no two vectors reach: only hashes join records."""
@@ -200,3 +219,339 @@ def test_no_records_make_no_groups(identities: np.ndarray | None) -> None:
 def test_text_identity_sees_letters_and_digits_alone(one: str, other: str, is_same: bool) -> None:
     assert (text_identity(one) == text_identity(other)) is is_same
     assert 0 <= text_identity(one) < 2**64
+
+
+def cells_of(vectors: np.ndarray, *, n_cells: int, min_similarity: float) -> tuple[np.ndarray, np.ndarray]:
+    """Limits and cells by centroids that are other random vectors of the same space."""
+    centroids = random_vectors(n_cells, seed=9, dim=vectors.shape[1])
+    return near_cells(vectors, centroids, min_similarity=min_similarity)
+
+
+def rows_of(limits: np.ndarray, cells: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    parts = [cells[limits[i] : limits[i + 1]] for i in rows]
+    return np.r_[0, np.cumsum([len(part) for part in parts])], np.concatenate([np.empty(0, np.int32), *parts])
+
+
+def clumped(n: int, *, seed: int, dim: int = 16) -> np.ndarray:
+    """Vectors of which many are near others, some are equal, and some chain."""
+    rng = np.random.default_rng(seed)
+    vectors = random_vectors(max(1, n // 4), seed=seed, dim=dim)[rng.integers(0, max(1, n // 4), n)]
+    moved = vectors + rng.choice([0, 0.12, 0.4], (n, 1)) * random_vectors(n, seed=seed + 100, dim=dim)
+    return (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
+
+
+def same_links(one: Links, other: Links) -> bool:
+    return all(np.array_equal(getattr(one, part), getattr(other, part)) for part in ("first", "second", "similarity"))
+
+
+def link_pairs(links: Links) -> list[tuple[int, int]]:
+    return list(zip(links.first.tolist(), links.second.tolist(), strict=True))
+
+
+def days_of(data: st.DataObject, n: int) -> np.ndarray:
+    """(n,) the day, of up to four, on which each record arrives."""
+    return np.array(data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)), np.int64)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_split_into_days_gives_the_links_and_groups_of_a_rebuild(data: st.DataObject) -> None:
+    """Records arrive day by day, in any order, among them equal ones; links of all days are merged as they come."""
+    n = data.draw(st.integers(2, 60))
+    vectors = clumped(n, seed=data.draw(st.integers(0, 9)))
+    vectors[n // 2 :: 5] = vectors[0]
+    hashes = np.array(data.draw(st.lists(st.integers(0, 40), min_size=n, max_size=n)), np.uint64)
+    limits, cells = cells_of(vectors, n_cells=12, min_similarity=0.9)
+    order = np.array(data.draw(st.permutations(range(n))))
+    days = np.sort(days_of(data, n))
+    found: dict[str, list[Links]] = {"vectors": [], "hashes": []}
+    for day in np.unique(days):
+        here = order[days <= day]
+        is_new = days[days <= day] == day
+        lists = rows_of(limits, cells, here)
+        found["vectors"].append(cosine_links(vectors[here], *lists, is_new, min_similarity=0.9).at(here))
+        found["hashes"].append(hash_links(hashes[here], is_new, max_distance=1).at(here))
+    everything = np.ones(n, bool)
+    same = vector_identity(vectors)
+    rebuilt = {
+        "vectors": cosine_links(vectors, limits, cells, everything, min_similarity=0.9),
+        "hashes": hash_links(hashes, everything, max_distance=1),
+    }
+    merged = {name: merge_links(parts) for name, parts in found.items()}
+    assert same_links(merged["vectors"].at(first_holders(same)), rebuilt["vectors"])
+    assert same_links(merged["hashes"].at(first_holders(hashes)), rebuilt["hashes"])
+    rank = np.array(data.draw(st.permutations(range(n))))
+    groups, again = (
+        group(
+            [
+                Kind(Reason.PERCEPTUAL_DUPLICATE, hashes, links["hashes"]),
+                Kind(Reason.SEMANTIC_DUPLICATE, same, links["vectors"]),
+            ],
+            rank=rank,
+        )
+        for links in (merged, rebuilt)
+    )
+    assert groups.survivor.tolist() == again.survivor.tolist()
+    assert groups.reason == again.reason
+    assert np.array_equal(groups.similarity, again.similarity, equal_nan=True)
+    assert groups.component_size.tolist() == again.component_size.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_links_between_values_give_the_groups_of_links_between_all_records(data: st.DataObject) -> None:
+    """Against the rule itself, applied record by record to all pairs of all kinds."""
+    n = data.draw(st.integers(1, 30))
+    hashes = np.array(data.draw(st.lists(st.integers(0, 9), min_size=n, max_size=n)), np.uint64)
+    numbers = np.array(data.draw(st.lists(st.integers(0, 12), min_size=n, max_size=n)))
+    vectors = at_angles(*(10.0 * numbers))
+    rank = np.array(data.draw(st.permutations(range(n))))
+    near = float(np.cos(np.radians(10.5)))
+    differing = np.bitwise_count(hashes[:, None] ^ hashes) <= 1
+    linked = differing | (abs(numbers[:, None] - numbers) <= 1)
+    survivor = np.full(n, -1)
+    for i in np.argsort(rank):
+        if survivor[i] < 0:
+            survivor[linked[i] & (survivor < 0)] = i
+    groups = near_duplicates(vectors, rank=rank, min_similarity=near, identities=hashes, max_hash_distance=1)
+    assert groups.survivor.tolist() == survivor.tolist()
+    perceptual = differing[np.arange(n), survivor]
+    expected = np.where(perceptual, Reason.PERCEPTUAL_DUPLICATE, Reason.SEMANTIC_DUPLICATE)
+    assert groups.reason == [None if s == i else expected[i] for i, s in enumerate(survivor)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 9), st.lists(st.integers(1, 15), max_size=3, unique=True), st.sets(st.integers(0, 79)))
+def test_ranges_of_cells_add_up_to_the_whole(seed: int, cuts: list[int], new: set[int]) -> None:
+    """Each range holds only the rows that have a cell there."""
+    vectors = clumped(80, seed=seed)
+    limits, cells = cells_of(vectors, n_cells=16, min_similarity=0.85)
+    is_new = np.isin(np.arange(80), sorted(new))
+    whole = cosine_links(vectors, limits, cells, is_new, min_similarity=0.85)
+    edges = [0, *sorted(cuts), 16]
+    parts = []
+    for start, stop in pairwise(edges):
+        inside = (cells >= start) & (cells < stop)
+        here = np.flatnonzero(np.add.reduceat(inside, limits[:-1]))
+        part = cosine_links(
+            vectors[here], *rows_of(limits, cells, here), is_new[here], min_similarity=0.85, cell_range=(start, stop)
+        )
+        parts.append(part.at(here))
+    assert same_links(merge_links(parts), whole)
+
+
+@pytest.mark.parametrize("dim", [16, 95, 96, 200])
+def test_every_pair_that_shares_a_cell_is_linked_by_its_exact_cosine(dim: int) -> None:
+    """In few and in many dimensions, of which a head is looked at first; new ones with all, never old with old."""
+    vectors = clumped(400, seed=4, dim=dim)
+    limits, cells = cells_of(vectors, n_cells=16, min_similarity=0.9)
+    lists = [set(cells[a:b].tolist()) for a, b in pairwise(limits)]
+    homes = cells[limits[:-1]]
+    is_new = np.arange(400) % 7 == 0
+    exact = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
+    expected = [
+        (i, j)
+        for i, j in zip(*np.nonzero(np.triu(exact >= 0.9, 1)), strict=True)
+        if (is_new[i] or is_new[j]) and (homes[i] in lists[j] or homes[j] in lists[i])
+        and not np.array_equal(vectors[i], vectors[j])
+    ]  # fmt: skip
+    links = cosine_links(vectors, limits, cells, is_new, min_similarity=0.9)
+    holders = first_holders(vector_identity(vectors))
+    is_fresh = np.array([is_new[holders == holder].all() for holder in holders])
+    wanted = {(*sorted((holders[i], holders[j])),) for i, j in expected if is_fresh[i] or is_fresh[j]}
+    assert set(link_pairs(links)) == wanted
+    assert len(wanted) > 20
+    assert links.similarity == pytest.approx(exact[links.first, links.second], abs=1e-12)
+
+
+@pytest.mark.parametrize("min_similarity", [0.5, 0.9, 0.99, 1.0])
+def test_cells_are_those_whose_border_is_near(min_similarity: float) -> None:
+    vectors, centroids = random_vectors(300, seed=1, dim=8), random_vectors(20, seed=2, dim=8)
+    limits, cells = near_cells(vectors, centroids, min_similarity=min_similarity)
+    scores = vectors.astype(np.float64) @ centroids.T.astype(np.float64)
+    reach = np.sqrt(2 - 2 * min_similarity) / 2
+    for i in range(300):
+        home, *others = cells[limits[i] : limits[i + 1]].tolist()
+        assert home == scores[i].argmax()
+        apart = np.linalg.norm(centroids[home] - centroids.astype(np.float64), axis=1)
+        behind = scores[i, home] - scores[i] - reach * apart
+        assert {c for c in range(20) if behind[c] <= 0} - {home} <= set(others)
+        assert set(others) <= {c for c in range(20) if behind[c] <= 2e-4}
+        assert others == sorted(others)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_near_duplicate_is_missed_whatever_the_centroids(data: st.DataObject) -> None:
+    """The cells of near-duplicates meet, of those along the line between two centroids too; so all pairs are linked."""
+    seed, dim = data.draw(st.integers(0, 99)), data.draw(st.sampled_from([2, 3, 8, 40]))
+    min_similarity = data.draw(st.sampled_from([0.6, 0.85, 0.9, 0.95]))
+    centroids = clumped(data.draw(st.integers(1, 30)), seed=seed, dim=dim)
+    ways = centroids[:, None] + np.linspace(0, 1, 9)[None, :, None] * (centroids[::-1] - centroids)[:, None]
+    vectors = np.concatenate([clumped(40, seed=seed + 1, dim=dim), ways.reshape(-1, dim).astype(np.float32)])
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    everything = np.ones(len(vectors), bool)
+    limits, cells = near_cells(vectors, centroids, min_similarity=min_similarity)
+    links = cosine_links(vectors, limits, cells, everything, min_similarity=min_similarity)
+    one = np.arange(len(vectors) + 1), np.zeros(len(vectors), np.int32)
+    assert same_links(links, cosine_links(vectors, *one, everything, min_similarity=min_similarity))
+
+
+@pytest.mark.parametrize("n_centroids", [100, 5_000])
+def test_cells_do_not_depend_on_the_rows_of_a_call(n_centroids: int) -> None:
+    """Among rows on the border of cells, to the last bit, and rows as near to every centroid."""
+    centroids = random_vectors(n_centroids, seed=2, dim=32)
+    middles = centroids[:99] + centroids[1:100]
+    vectors = np.concatenate([random_vectors(2_000, seed=1, dim=32), middles, np.zeros((3, 32), np.float32)])
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    limits, cells = near_cells(vectors, centroids, min_similarity=0.9)
+    for rows in (np.arange(0, 2_102, 3), np.arange(1_995, 2_102), np.array([2_050]), np.arange(2_101, -1, -1)):
+        some_limits, some = near_cells(vectors[rows], centroids, min_similarity=0.9)
+        wanted_limits, wanted = rows_of(limits, cells, rows)
+        assert (some_limits.tolist(), some.tolist()) == (wanted_limits.tolist(), wanted.tolist())
+
+
+def test_of_many_centroids_few_of_the_near_ones_are_passed_over() -> None:
+    """Of 5,000, those of some groups alone are asked, against all of them as a shortlist; homes are nearly all right."""
+    vectors = planted_vectors(7_000, dim=96, threshold=0.9, seed=1).vectors
+    vectors, centroids = vectors[:2_000], vectors[2_000:]
+    limits, cells = near_cells(vectors, centroids, min_similarity=0.9)
+    every = np.tile(np.arange(5_000), (2_000, 1))
+    every_limits, every_cells = near_cells(vectors, centroids, min_similarity=0.9, shortlist=every)
+    assert (cells[limits[:-1]] == every_cells[every_limits[:-1]]).mean() > 0.99
+    found, wanted = (
+        set(zip(np.repeat(np.arange(2_000), np.diff(at)).tolist(), of.tolist(), strict=True))
+        for at, of in ((limits, cells), (every_limits, every_cells))
+    )
+    assert 0.9 * len(wanted) < len(found & wanted) < len(wanted)
+
+
+def test_a_shortlist_is_all_that_is_asked() -> None:
+    vectors, centroids = random_vectors(50, seed=1), random_vectors(20, seed=2)
+    shortlist = np.argsort(vectors @ centroids.T, axis=1)[:, [4, 18, 3]]
+    limits, cells = near_cells(vectors, centroids, min_similarity=-9, shortlist=shortlist)
+    assert cells[limits[:-1]].tolist() == shortlist[:, 1].tolist()
+    assert [sorted(cells[a:b].tolist()) for a, b in pairwise(limits)] == np.sort(shortlist, axis=1).tolist()
+
+
+def test_no_rows_have_no_cells_and_no_links() -> None:
+    none = np.empty((0, 16), np.float32)
+    limits, cells = cells_of(none, n_cells=4, min_similarity=0.9)
+    assert (limits.tolist(), cells.tolist()) == ([0], [])
+    assert len(cosine_links(none, limits, cells, np.empty(0, bool), min_similarity=0.9)) == 0
+    assert len(hash_links(np.empty(0, np.uint64), np.empty(0, bool), max_distance=4)) == 0
+    assert len(text_links([], text_bands([]), np.empty(0, bool), min_jaccard=0.8)) == 0
+
+
+@pytest.mark.parametrize("n", [3, 100_000])
+def test_equal_records_make_one_group_and_no_links(n: int) -> None:
+    """100,000 equal records are 5 billion pairs: none of them is made, and one record near them all is linked once."""
+    vectors = np.tile(at_angles(0), (n, 1))
+    vectors[n // 2] = at_angles(3)[0]
+    hashes = np.full(n, 77, np.uint64)
+    hashes[n - 1] = 76
+    everything = np.ones(n, bool)
+    links = cosine_links(vectors, np.arange(n + 1), np.zeros(n, int), everything, min_similarity=0.99)
+    assert link_pairs(links) == [(0, n // 2)]
+    assert link_pairs(hash_links(hashes, everything, max_distance=1)) == [(0, n - 1)]
+    groups = near_duplicates(vectors, rank=np.arange(n)[::-1], min_similarity=0.99, identities=hashes)
+    assert groups.survivor.tolist() == [n - 1] * n
+    assert groups.component_size.tolist() == [n] * n
+
+
+@pytest.mark.parametrize("max_distance", [0, 1, 4, 7, 9])
+def test_hash_links_are_all_pairs_of_new_and_any_within_the_distance(max_distance: int) -> None:
+    """Among hashes of which many share their upper half, as those of plain pictures do."""
+    rng = np.random.default_rng(5)
+    hashes = rng.integers(0, 2**64, 40, dtype=np.uint64)[rng.integers(0, 40, 500)]
+    for _ in range(9):
+        hashes[rng.random(500) < 0.5] ^= np.uint64(1) << np.uint64(rng.integers(0, 64))
+    hashes = np.unique(hashes)
+    is_new = rng.random(len(hashes)) < 0.3
+    distances = np.bitwise_count(hashes[:, None] ^ hashes)
+    wanted = np.triu(distances <= max_distance, 1) & (is_new[:, None] | is_new) & (distances > 0)
+    if max_distance == 0:
+        wanted[:] = False
+    links = hash_links(hashes, is_new, max_distance=max_distance)
+    assert link_pairs(links) == list(zip(*(part.tolist() for part in np.nonzero(wanted)), strict=True))
+    assert links.similarity == pytest.approx(1 - distances[links.first, links.second] / 64)
+
+
+SENTENCE = "The old lighthouse on the northern cape was painted in red and white stripes by the men of the village."
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_linked"),
+    [
+        (SENTENCE, SENTENCE.replace("northern", "norhtern"), True),
+        (SENTENCE, f"{SENTENCE} Photo", True),
+        (SENTENCE, SENTENCE[8:], True),
+        (SENTENCE, SENTENCE.replace(" ", ""), False),
+        (SENTENCE, SENTENCE.upper(), False),
+        (SENTENCE, SENTENCE.replace("red and white stripes", "one bright shade of blue"), False),
+        (SENTENCE, "On the cape stood a lighthouse that villagers had painted in red and white.", False),
+        ("Read more here", "Read more there", False),
+        ("ha ha ha ha ha", "ha ha ha ha ha ha ha ha ha ha", False),
+        ("cat", "cap", False),
+        ("", "!", False),
+    ],
+)  # fmt: skip
+def test_texts_are_linked_when_nearly_all_their_letters_run_alike(one: str, other: str, is_linked: bool) -> None:
+    """Texts that differ in nothing but case and white space are equal: one value, no link."""
+    texts = [one, other]
+    links = text_links(texts, text_bands(texts), np.ones(2, bool), min_jaccard=0.8)
+    assert link_pairs(links) == ([(0, 1)] if is_linked else [])
+
+
+def bag(text: str) -> Counter[str]:
+    letters = "".join(c for c in text.casefold() if c.isalnum()).ljust(5, "\0")
+    return Counter(letters[i : i + 5] for i in range(len(letters) - 4))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_text_links_have_their_exact_jaccard_and_do_not_depend_on_days(data: st.DataObject) -> None:
+    changes = data.draw(st.lists(st.tuples(st.integers(0, 90), st.sampled_from("aeé ß0日")), min_size=2, max_size=20))
+    texts = [SENTENCE[:place] + letter + SENTENCE[place + 1 :] for place, letter in changes]
+    bands = text_bands(texts)
+    days = days_of(data, len(texts))
+    parts = []
+    for day in np.unique(days):
+        here = np.flatnonzero(days <= day)
+        some = text_links([texts[i] for i in here], bands[here], days[here] == day, min_jaccard=0.8)
+        parts.append(some.at(here))
+    whole = text_links(texts, bands, np.ones(len(texts), bool), min_jaccard=0.8)
+    same = np.array([text_identity(text) for text in texts], np.uint64)
+    assert same_links(merge_links(parts).at(first_holders(same)), whole)
+    for i, j, similarity in zip(whole.first, whole.second, whole.similarity, strict=True):
+        one, other = bag(texts[i]), bag(texts[j])
+        assert similarity == pytest.approx((one & other).total() / (one | other).total())
+        assert similarity >= 0.8
+
+
+def test_similar_texts_are_nearly_all_found() -> None:
+    """2,000 sentences of random words, each with a copy in which one letter in fifty is another."""
+    rng = np.random.default_rng(6)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    originals = ["".join(rng.choice(letters, 150)) for _ in range(2_000)]
+    copies = [f"{text[:40]}{rng.choice(letters)}{text[41:90]}{rng.choice(letters)}{text[91:]}" for text in originals]
+    texts = originals + copies
+    links = text_links(texts, text_bands(texts), np.ones(4_000, bool), min_jaccard=0.8)
+    differing = [i for i in range(2_000) if originals[i] != copies[i]]
+    assert link_pairs(links) == [(i, i + 2_000) for i in differing]
+
+
+def test_a_members_similarity_is_that_of_its_link() -> None:
+    links = Links(np.array([0]), np.array([1]), np.array([0.93]))
+    none = Links(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    groups = group(
+        [
+            Kind(Reason.PERCEPTUAL_DUPLICATE, np.array([1, 2, 3, 1]), none),
+            Kind(Reason.SEMANTIC_DUPLICATE, np.array([5, 6, 5, 7]), links),
+        ],
+        rank=np.arange(4),
+    )
+    assert groups.survivor.tolist() == [0, 0, 0, 0]
+    assert groups.similarity[:3].tolist() == [1.0, 0.93, 1.0]
+    assert np.isnan(groups.similarity[3])
+    assert groups.reason == [None, Reason.SEMANTIC_DUPLICATE, Reason.SEMANTIC_DUPLICATE, Reason.PERCEPTUAL_DUPLICATE]

@@ -11,7 +11,7 @@ the links of a rebuild. `groups` makes groups of links.
 """
 
 from realsyn_ops.stages.dedup.cells import near_cells
-from realsyn_ops.stages.dedup.cosine import cosine_links
+from realsyn_ops.stages.dedup.cosine import cosine_links, head_basis, vector_heads
 from realsyn_ops.stages.dedup.groups import Groups, Kind, group, near_duplicates
 from realsyn_ops.stages.dedup.hashes import hash_links
 from realsyn_ops.stages.dedup.links import Links, first_holders, merge_links
@@ -27,11 +27,13 @@ __all__ = [
     "first_holders",
     "group",
     "hash_links",
+    "head_basis",
     "merge_links",
     "near_cells",
     "near_duplicates",
     "text_bands",
     "text_identity",
     "text_links",
+    "vector_heads",
     "vector_identity",
 ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _MAX_PAIRS = 1 << 21
+_TABLE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,12 @@ def distinct_values(values: np.ndarray, is_new: np.ndarray) -> tuple[np.ndarray,
 
 def joined_pairs(keys: np.ndarray, is_new: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of positions with equal keys (n,) of which at least one is new, each once, some millions at a time."""
-    positions = np.concatenate([np.flatnonzero(is_new), np.flatnonzero(~is_new & np.isin(keys, keys[is_new]))])
+    positions = np.concatenate([np.flatnonzero(is_new), np.flatnonzero(~is_new & _may_be_among(keys, keys[is_new]))])
     positions = positions[np.argsort(keys[positions], kind="stable")]
+    if not len(positions):
+        return
     ordered = keys[positions]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     stops = np.repeat(np.r_[starts[1:], len(ordered)], np.diff(np.r_[starts, len(ordered)]))
     # New ones stand first in their run: each is paired with all that follow it.
     openers = np.flatnonzero(is_new[positions])
@@ -84,3 +87,10 @@ def joined_pairs(keys: np.ndarray, is_new: np.ndarray) -> Iterator[tuple[np.ndar
         left = np.repeat(openers[begin:end], some)
         yield positions[left], positions[left + 1 + offsets]
         begin = end
+
+
+def _may_be_among(keys: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """(n,) False where a key is not among some: most of those that are not, when some are few."""
+    table = np.zeros(_TABLE, bool)
+    table[some & np.uint64(_TABLE - 1)] = True
+    return table[keys & np.uint64(_TABLE - 1)]
