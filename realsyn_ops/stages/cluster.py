@@ -24,10 +24,11 @@ _EXHAUSTIVE = 1_000
 _CELLS_PER_ROOT = 4
 _LIST = 256
 """So many centroids of its cell a row is compared with first; the next steps are each four times as many."""
-_DOUBT = 0.5
+_STEP = 4
+_DOUBT = 0.6
 _TOLERANCE = 1e-3
 """Cosines on the lattice closer than this are told apart by exact ones: ten standard deviations of its rounding."""
-_BLOCK, _PIECE = 16_384, 4_096
+_BLOCK, _PIECE = 65_536, 4_096
 
 
 def n_clusters(n_rows: int, *, rows_per_cluster: int) -> int:
@@ -79,7 +80,7 @@ class Quantizer:
             self._coarse = _on_lattice(coarse).astype(np.float32)
             scores = self._coarse @ self._points.T
             ranked = np.argsort(-scores, axis=1, kind="stable")
-            ends = [_LIST * 4**i for i in range(k) if _LIST * 4**i < k]
+            ends = [_LIST * _STEP**i for i in range(k) if _LIST * _STEP**i < k]
             self._lists = [np.sort(part, axis=1) for part in np.split(ranked, ends, axis=1)]
             cosines = scores / _scale(centroids.shape[1]) ** 2
             self._bounds = [np.take_along_axis(cosines, ranked[:, end - 1 : end], axis=1)[:, 0] for end in ends]
