@@ -67,6 +67,8 @@ def distinct_values(values: np.ndarray, is_new: np.ndarray) -> tuple[np.ndarray,
 
 def joined_pairs(keys: np.ndarray, is_new: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of positions with equal keys (n,) of which at least one is new, each once, some millions at a time."""
+    if not is_new.any():
+        return
     positions = np.concatenate([np.flatnonzero(is_new), np.flatnonzero(~is_new & _may_be_among(keys, keys[is_new]))])
     positions = positions[np.argsort(keys[positions], kind="stable")]
     if not len(positions):
