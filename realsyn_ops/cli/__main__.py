@@ -189,19 +189,23 @@ def replay(
         run_replay(Stack(home()), console, day, limits, dry_run=dry_run, wait=wait)
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="Which benchmark; none lists them.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
-    """Measure ours and the peer or the exact method in one run. Exit 1: a check fails; 2: not measured."""
+    """Measure ours and the peer or the exact method in one run. Exit 1: a check fails; 2: not measured.
+
+    A benchmark may have sizes of its own, as --records 100000; a wrong one names those there are.
+    """
     from realsyn_ops.cli.bench import list_benchmarks, run_benchmark
 
     if not name:
         for bench_name, summary in list_benchmarks().items():
             console.print(f"{bench_name}: {summary}", highlight=False)
         return
-    raise typer.Exit(run_benchmark(name, home(), console, as_json=as_json))
+    raise typer.Exit(run_benchmark(name, home(), console, as_json=as_json, arguments=context.args))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

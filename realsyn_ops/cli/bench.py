@@ -1,9 +1,14 @@
-"""Finding and running benchmarks: one file each in ``benchmarks/``, with a `SUMMARY` and a `measure(home, console)`."""
+"""Finding and running benchmarks: one file each in ``benchmarks/``, with a `SUMMARY` and a `measure(home, console)`.
+
+Keyword-only parameters of `measure` are sizes that the command line may set: `--records 100000`.
+"""
 
 import importlib.util
+import inspect
+import itertools
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from realsyn_ops.cli.services import PROJECT
-from realsyn_ops.errors import RealSynError
+from realsyn_ops.errors import PermanentError, RealSynError
 
 BENCHMARKS = PROJECT / "benchmarks"
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -51,15 +56,16 @@ def list_benchmarks() -> dict[str, str]:
     return {p.stem: _load(p).SUMMARY for p in sorted(BENCHMARKS.glob("*.py"))}
 
 
-def run_benchmark(name: str, home: Path, console: Console, *, as_json: bool) -> int:
-    """Exit code: 0 all checks hold, 1 one does not, 2 it could not be measured."""
+def run_benchmark(name: str, home: Path, console: Console, *, as_json: bool, arguments: Sequence[str] = ()) -> int:
+    """Exit code: 0 all checks hold, 1 one does not, 2 it could not be measured. Arguments: `--NAME VALUE` of sizes."""
     path = BENCHMARKS / f"{name}.py"
     error_console = Console(stderr=True, soft_wrap=True)
     if not path.exists():
         error_console.print(f"realsyn: no benchmark {name}; there are: {', '.join(list_benchmarks())}", style="red")
         return 2
     try:
-        measured: Measurement = _load(path).measure(home, error_console)
+        measure = _load(path).measure
+        measured: Measurement = measure(home, error_console, **_sizes(measure, arguments))
     except (RealSynError, OSError) as error:
         error_console.print(f"realsyn: could not measure {name}: {error}", style="red", markup=False)
         return 2
@@ -76,6 +82,23 @@ def run_benchmark(name: str, home: Path, console: Console, *, as_json: bool) -> 
     else:
         _print(name, measured, console)
     return 0 if all(check.holds for check in measured.checks) else 1
+
+
+def _sizes(measure: Callable[..., Measurement], arguments: Sequence[str]) -> dict[str, int]:
+    """`--NAME VALUE` or `--NAME=VALUE`, as often as wanted, for the keyword-only parameters that `measure` has."""
+    parameters = inspect.signature(measure).parameters.values()
+    known = {f"--{p.name.replace('_', '-')}": p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    words = [
+        word for argument in arguments for word in (argument.split("=", 1) if argument[:2] == "--" else [argument])
+    ]
+    sizes = {}
+    for option, value in itertools.zip_longest(words[::2], words[1::2], fillvalue=""):
+        if option not in known:
+            raise PermanentError(f"no option {option}; there are: {', '.join(known) or 'none'}")
+        if not value.isdecimal() or int(value) == 0:
+            raise PermanentError(f"{option} must be a whole number above 0, got {value!r}")
+        sizes[known[option]] = int(value)
+    return sizes
 
 
 def _load(path: Path) -> ModuleType:

@@ -22,10 +22,11 @@ def measure(home, console):
     """
 
 
-def run(folder: Path, body: str, *, as_json: bool = False) -> int:
+def run(folder: Path, body: str, *arguments: str, as_json: bool = False) -> int:
     """Exit code of a benchmark that does what `body` says; it is named by its path."""
     (folder / "planted.py").write_text(HEAD + body)
-    return run_benchmark(str(folder / "planted"), folder, Console(soft_wrap=True), as_json=as_json)
+    console = Console(soft_wrap=True)
+    return run_benchmark(str(folder / "planted"), folder, console, as_json=as_json, arguments=arguments)
 
 
 def measurement(*checks: str) -> str:
@@ -55,6 +56,49 @@ def test_the_exit_code_says_whether_all_checks_hold(tmp_path: Path, body: str, c
 def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         run(tmp_path, "return 1 / 0")
+
+
+SIZED = """pass
+
+def measure(home, console, *, records=7, max_pairs=9):
+    return Measurement("", {"records": records, "max_pairs": max_pairs})
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], (7, 9)),
+        (["--records", "100000"], (100_000, 9)),
+        (["--max-pairs=3", "--records", "5"], (5, 3)),
+    ],
+)
+def test_the_command_line_sets_a_benchmarks_sizes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: tuple[int, int]
+) -> None:
+    assert run(tmp_path, SIZED, *arguments, as_json=True) == 0
+    assert tuple(json.loads(capsys.readouterr().out)["figures"].values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "arguments", "complaint"),
+    [
+        (SIZED, ["--rows", "5"], "no option --rows; there are: --records, --max-pairs"),
+        (SIZED, ["5"], "no option 5; there are: --records, --max-pairs"),
+        (SIZED, ["--records"], "--records must be a whole number above 0, got ''"),
+        (SIZED, ["--records", "0"], "--records must be a whole number above 0, got '0'"),
+        (SIZED, ["--records=-1"], "--records must be a whole number above 0, got '-1'"),
+        (SIZED, ["--records", "many"], "--records must be a whole number above 0, got 'many'"),
+        (measurement(), ["--records", "5"], "no option --records; there are: none"),
+    ],
+)
+def test_a_wrong_size_is_not_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, arguments: list[str], complaint: str
+) -> None:
+    assert run(tmp_path, body, *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.strip().endswith(f": {complaint}")
+    assert printed.out == ""
 
 
 @pytest.mark.parametrize(
