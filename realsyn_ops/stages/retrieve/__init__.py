@@ -1,0 +1,17 @@
+"""Hierarchical retrieval: the best sentences for each image, found among the clusters that it probes.
+
+`calibrate` freezes how images see sentences (`Sight`), `search` finds candidates, `merge` joins parts, `choose` makes
+texts of them, `recall_at` says what was lost. `one_pass` searches with clusters and probes given from outside.
+"""
+
+from realsyn_ops.stages.retrieve.calibration import calibrate
+from realsyn_ops.stages.retrieve.candidates import Candidates, merge, search, touched
+from realsyn_ops.stages.retrieve.choice import choose, own_documents
+from realsyn_ops.stages.retrieve.loss import recall_at, recall_interval
+from realsyn_ops.stages.retrieve.one_pass import Texts, exact, recall, retrieve
+from realsyn_ops.stages.retrieve.sight import Sight, assign, probes
+
+__all__ = [
+    "Candidates", "Sight", "Texts", "assign", "calibrate", "choose", "exact", "merge", "own_documents", "probes",
+    "recall", "recall_at", "recall_interval", "retrieve", "search", "touched",
+]  # fmt: skip

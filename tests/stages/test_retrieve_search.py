@@ -1,0 +1,207 @@
+"""The search through a frozen sight: against one written the slow way, and against itself in other parts."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realsyn_ops.stages.retrieve import (
+    Candidates,
+    Sight,
+    assign,
+    calibrate,
+    choose,
+    merge,
+    own_documents,
+    probes,
+    recall_at,
+    recall_interval,
+    search,
+    touched,
+)
+
+DIM = 32
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def corpus(n_images: int, n_sentences: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images in few directions, sentences in groups and in all directions; some sentences twice."""
+    draw = np.random.default_rng(seed)
+    topics = np.random.default_rng(99).standard_normal((40, DIM))
+    strength = np.exp(-np.arange(DIM) / 4)
+    images = topics[draw.integers(0, 40, n_images)] * strength + 0.3 * draw.standard_normal((n_images, DIM)) * strength
+    sentences = topics[draw.integers(0, 40, n_sentences)] + 0.8 * draw.standard_normal((n_sentences, DIM))
+    sentences[n_sentences // 2 : n_sentences // 2 + n_sentences // 20] = sentences[: n_sentences // 20]
+    return unit(images), unit(sentences)
+
+
+@pytest.fixture(scope="module")
+def sight() -> Sight:
+    """With codes, and probing a part of the clusters."""
+    images, sentences = corpus(1_500, 24_000, seed=1)
+    made = calibrate(images, sentences, target_recall=0.9, n_texts=3, seed=7)
+    assert made.has_codes
+    return made
+
+
+@pytest.fixture(scope="module")
+def plain() -> Sight:
+    """Without codes: of a small corpus."""
+    images, sentences = corpus(1_500, 6_000, seed=1)
+    made = calibrate(images, sentences, target_recall=0.9, n_texts=3, seed=7)
+    assert not made.has_codes
+    return made
+
+
+def found_in(sight: Sight, images: np.ndarray, sentences: np.ndarray, positions: np.ndarray, n: int = 6) -> Candidates:
+    part = sentences[positions]
+    return search(sight, images, part, keys=positions, clusters=assign(sight, part), n_candidates=n)
+
+
+def same(one: Candidates, other: Candidates) -> bool:
+    full = np.isfinite(one.scores)
+    return (
+        one.scores.tobytes() == other.scores.tobytes()
+        and (one.keys[full] == other.keys[full]).all()
+        and (one.n_scored == other.n_scored).all()
+    )
+
+
+@pytest.mark.parametrize("kind", ["sight", "plain"])
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**16), n_parts=st.integers(1, 5), n=st.sampled_from([1, 3, 11]))
+def test_parts_in_any_order_merge_to_the_whole(
+    kind: str, seed: int, n_parts: int, n: int, request: pytest.FixtureRequest
+) -> None:
+    frozen = request.getfixturevalue(kind)
+    images, sentences = corpus(60, 3_000, seed=seed % 5)
+    draw = np.random.default_rng(seed)
+    positions = draw.permutation(3_000)
+    whole = found_in(frozen, images, sentences, positions, n)
+    days = np.split(positions, np.sort(draw.integers(0, 3_000, n_parts - 1)))
+    merged = merge([found_in(frozen, images, sentences, day, n) for day in days], n_candidates=n)
+    assert same(whole, merged)
+
+
+@pytest.mark.parametrize("kind", ["sight", "plain"])
+def test_images_one_by_one_get_what_they_get_together(kind: str, request: pytest.FixtureRequest) -> None:
+    frozen = request.getfixturevalue(kind)
+    images, sentences = corpus(40, 2_000, seed=3)
+    together = found_in(frozen, images, sentences, np.arange(2_000))
+    alone = [found_in(frozen, images[i : i + 1], sentences, np.arange(2_000)) for i in range(40)]
+    assert np.concatenate([a.keys for a in alone]).tobytes() == together.keys.tobytes()
+    assert np.concatenate([a.scores for a in alone]).tobytes() == together.scores.tobytes()
+
+
+def test_clusters_and_probes_do_not_depend_on_the_rest_of_the_call(sight: Sight) -> None:
+    images, sentences = corpus(50, 500, seed=4)
+    assert [assign(sight, s[None])[0] for s in sentences] == assign(sight, sentences).tolist()
+    assert [probes(sight, i[None])[0].tolist() for i in images] == [p.tolist() for p in probes(sight, images)]
+
+
+def test_without_codes_it_finds_what_the_slow_search_finds(plain: Sight) -> None:
+    images, sentences = corpus(50, 2_000, seed=5)
+    clusters = assign(plain, sentences)
+    found = found_in(plain, images, sentences, np.arange(2_000), 5)
+    for i, probed in enumerate(probes(plain, images)):
+        scores = (sentences.astype(np.float64) @ images[i].astype(np.float64)).round(6)
+        wanted = sorted((-scores[s], s) for s in range(2_000) if clusters[s] in probed)[:5]
+        assert found.keys[i].tolist() == [s for _, s in wanted]
+        assert found.scores[i] == pytest.approx([-score for score, _ in wanted], abs=1e-9)
+
+
+def test_codes_lose_no_more_than_the_target_allows(sight: Sight) -> None:
+    images, sentences = corpus(1_000, 24_000, seed=6)
+    found = found_in(sight, images, sentences, np.arange(24_000), 3)
+    everything = Sight(**(sight.to_arrays() | {"reach": np.inf, "slope": 1.0, "margin": 0.0, "quantizer": np.zeros(0)}))
+    exact = found_in(everything, images, sentences, np.arange(24_000), 3)
+    assert (exact.n_scored == 24_000).all()
+    shares = recall_at(found, exact, n=3)
+    assert recall_interval(shares)[1] >= 0.9
+    assert found.n_scored.mean() < 24_000
+
+
+@pytest.mark.parametrize(("n_images", "n_sentences"), [(0, 5), (4, 0), (0, 0)])
+def test_nothing_to_search_is_no_error(sight: Sight, n_images: int, n_sentences: int) -> None:
+    images, sentences = corpus(4, 100, seed=1)
+    found = found_in(sight, images[:n_images], sentences, np.arange(n_sentences), 3)
+    assert found.scores.shape == (n_images, 3)
+    assert not np.isfinite(found.scores).any() or n_sentences
+
+
+def test_a_hundred_equal_sentences_are_taken_by_key(sight: Sight) -> None:
+    images, sentences = corpus(3, 1_000, seed=8)
+    sentences[100:900] = images[0]
+    found = found_in(sight, images, sentences, np.random.default_rng(0).permutation(1_000), 4)
+    assert found.keys[0].tolist() == [100, 101, 102, 103]
+
+
+@pytest.mark.parametrize(("n_images", "n_sentences"), [(0, 0), (3, 2), (30, 500), (120, 900)])
+def test_few_images_or_sentences_make_a_sight_that_loses_nothing(n_images: int, n_sentences: int) -> None:
+    images, sentences = corpus(max(n_images, 40), max(n_sentences, 40), seed=9)
+    made = calibrate(images[:n_images], sentences[:n_sentences], target_recall=0.99, n_texts=3, seed=1)
+    asked, _ = corpus(20, 40, seed=10)
+    found = found_in(made, asked, sentences, np.arange(40), 3)
+    exact = np.sort((asked.astype(np.float64) @ sentences[:40].T.astype(np.float64)).round(6), axis=1)[:, :-4:-1]
+    assert found.scores == pytest.approx(exact, abs=1e-9)
+
+
+def test_a_sight_survives_its_arrays(sight: Sight) -> None:
+    again = Sight.from_arrays(sight.to_arrays())
+    images, sentences = corpus(20, 500, seed=11)
+    assert same(*(found_in(s, images, sentences, np.arange(500)) for s in (sight, again)))
+
+
+def test_only_images_whose_candidate_is_taken_down_are_touched() -> None:
+    found = Candidates(
+        np.array([[1, 2], [3, 0], [4, 5]]), np.array([[0.9, 0.8], [0.7, -np.inf], [0.6, 0.5]]), np.zeros(3)
+    )
+    assert touched(found, np.array([2, 0])).tolist() == [True, False, False]
+
+
+def _candidates(scores: list[list[float]]) -> Candidates:
+    array = np.array(scores)
+    return Candidates(np.tile(np.arange(array.shape[1]), (len(array), 1)), array, np.zeros(len(array)))
+
+
+def test_chosen_texts_are_distinct_and_not_the_own_documents() -> None:
+    vectors = unit(np.array([[1, 0, 0], [1, 0.1, 0], [0, 1, 0], [0, 0, 1]]))
+    candidates = _candidates([[0.9, 0.8, 0.7, 0.6], [0.9, 0.8, 0.7, -np.inf]])
+    rules = {"keys": np.arange(4), "vectors": vectors, "n_texts": 2, "max_text_similarity": 0.95}
+    assert choose(candidates, **rules).positions.tolist() == [[0, 2], [0, 2]]
+    refused = own_documents(candidates, [{"a"}, set()], {2: {"a", "b"}, 3: {"b"}})
+    assert choose(candidates, **rules, refused=refused).positions.tolist() == [[0, 3], [0, 2]]
+    assert choose(candidates, **rules, refused=refused).similarities[0].tolist() == pytest.approx([0.9, 0.6])
+
+
+def test_a_sentence_is_used_no_more_often_than_allowed() -> None:
+    vectors = np.eye(4, dtype=np.float32)
+    candidates = _candidates([[0.9, 0.5, 0.4, 0.3], [0.95, 0.6, 0.2, 0.1], [0.8, 0.1, 0.1, 0.1]])
+    rules = {"keys": np.arange(4), "vectors": vectors, "n_texts": 2, "max_text_similarity": 0.95}
+    assert choose(candidates, **rules, max_uses=1).positions.tolist() == [[2, 3], [0, 1], [-1, -1]]
+    assert (choose(candidates, **rules, max_uses=9).positions == choose(candidates, **rules).positions).all()
+
+
+@pytest.mark.parametrize(
+    ("found", "exact", "expected"),
+    [
+        ([[0.9, 0.8, 0.7]], [[0.9, 0.8, 0.7]], 1.0),
+        ([[0.9, 0.7, 0.6]], [[0.9, 0.8, 0.7]], 2 / 3),
+        ([[0.9, -np.inf, -np.inf]], [[0.9, -np.inf, -np.inf]], 1.0),
+        ([[-np.inf] * 3], [[-np.inf] * 3], 1.0),
+        ([[-np.inf] * 3], [[0.5, 0.4, -np.inf]], 0.0),
+    ],
+)
+def test_recall_is_the_share_of_the_exact_best_that_were_found(
+    found: list[list[float]], exact: list[list[float]], expected: float
+) -> None:
+    assert recall_at(_candidates(found), _candidates(exact), n=3) == pytest.approx([expected])
+
+
+def test_the_interval_narrows_with_images() -> None:
+    few, many = recall_interval(np.full(20, 0.95)), recall_interval(np.full(2_000, 0.95))
+    assert few[0] < many[0] < 0.95 < many[1] < few[1]
+    assert recall_interval(np.zeros(0)) == (0.0, 1.0)
