@@ -1,7 +1,7 @@
 """What the pairs in force were made by, and what has changed since: the work list of `pair_texts`.
 
-Kept beside the corpus: the rules (codebook, code, params), the searcher that a codebook's first pairing has calibrated,
-and the versions of the two tables that were paired. An asset event is never the work list.
+Kept beside the corpus: the rules (codebook, code, params), how images see sentences (calibrated by a codebook's first
+pairing), and the versions of the two tables that were paired. An asset event is never the work list.
 """
 
 import json
@@ -65,14 +65,14 @@ def changes(staging: "Staging", chosen: PairPlan, images: "KeptRows", sentences:
     return Changes(searched, [key for key in keys if key not in is_searched], [key for key in now if key in new])
 
 
-def known_searcher(staging: "Staging", chosen: PairPlan) -> bytes | None:
-    """The searcher in force for these rules; None before their first pairing."""
-    return staging.bucket.find(_searcher_key(chosen))
+def known_sight(staging: "Staging", chosen: PairPlan) -> bytes | None:
+    """How images see sentences (`Sight`) for these rules; None before their first pairing."""
+    return staging.bucket.find(_sight_key(chosen))
 
 
-def _searcher_key(chosen: PairPlan) -> str:
-    of = [getattr(chosen, name) for name in ("codebook", "n_probes", "target_recall", "seed")]
-    return f"corpus/searchers/{digest(of)}"
+def _sight_key(chosen: PairPlan) -> str:
+    of = [getattr(chosen, name) for name in ("codebook", "target_recall", "seed")]
+    return f"corpus/sights/{digest(of)}"
 
 
 def rules(chosen: PairPlan) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def rules(chosen: PairPlan) -> dict[str, Any]:
 
 
 def keep(staging: "Staging", chosen: PairPlan, prepared: str) -> None:
-    """Say what the published pairs are made by, after they are; the first searcher of these rules stays in force."""
-    staging.bucket.put_new(_searcher_key(chosen), staging.get(f"searcher-{prepared}"))
+    """Say what the published pairs are made by, after they are; the first sight of these rules stays in force."""
+    staging.bucket.put_new(_sight_key(chosen), staging.get(f"sight-{prepared}"))
     versions = json.loads(staging.get("versions.json"))
     data = json.dumps({"rules": rules(chosen), **versions}, sort_keys=True).encode()
     staging.bucket.put(_RULES_KEY, data)

@@ -7,8 +7,9 @@ from airflow.sdk import task
 
 from realsyn_ops.operators import assets, pair_rules
 from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days
-from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE, opened, paired_rows, published_pairs
+from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE, opened, published_pairs
 from realsyn_ops.operators.run import Work, digest, measured
+from realsyn_ops.operators.search import paired_rows
 from realsyn_ops.plans import PairPlan
 
 if TYPE_CHECKING:

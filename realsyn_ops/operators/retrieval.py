@@ -5,6 +5,7 @@ and the searcher frozen with it, so that days one by one end in the same pairs a
 were made by other rules, every image is searched anew.
 """
 
+import hashlib
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,9 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import pair_rules
-from realsyn_ops.operators.corpus_rows import KeptRows, kept_rows
 from realsyn_ops.operators.links import SENTENCES, published_codebook
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
-from realsyn_ops.operators.search import calibrate, measure_recall, shard_texts
+from realsyn_ops.operators.search import PREPARE, RETRIEVE, calibrate, measure_recall, paired_rows, shard_texts
 from realsyn_ops.plans import PairPlan, check_day, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 PAIRED = ("image_embeddings", "curated_images", "sentence_embeddings", "sentence_clusters")
 """The tables that are paired, each as of the version that the plan task saw: others may publish meanwhile."""
-PREPARE, RETRIEVE, COLLECT, SYNTHESIZE = "prepare", "retrieve", "collect", "synthesize"
+COLLECT, SYNTHESIZE = "collect", "synthesize"
 
 
 @task
@@ -74,18 +74,19 @@ def prepare(work: Work) -> list[Work]:
     staging, chosen = opened(work)
     with measured(staging, PREPARE):
         images, sentences = paired_rows(staging)
-        searcher = pair_rules.known_searcher(staging, chosen) or calibrate(staging, chosen, images, sentences)
+        sight = pair_rules.known_sight(staging, chosen) or calibrate(chosen, images, sentences)
         changes = pair_rules.changes(staging, chosen, images, sentences)
         order = changes.searched + (changes.updated if changes.new_sentences else [])
-        name = digest([order, len(changes.searched), changes.new_sentences, searcher.decode()])
+        name = digest([order, len(changes.searched), changes.new_sentences, hashlib.sha256(sight).hexdigest()])
         tables = {
             "images": pa.table({"key": pa.array(order, pa.string())}),
             "sentences": pa.table({"key": pa.array(changes.new_sentences, pa.string())}),
         }
-        staging.put(f"searcher-{name}", searcher)
+        staging.put(f"sight-{name}", sight)
         staging.put(f"{PREPARE}-{name}.json", json.dumps({"searched": len(changes.searched)}).encode())
         staging.write(PREPARE, name, tables, {"images": len(images), "searched": len(changes.searched)})
-        bounds = shard_bounds(len(order), chosen.search_images) or [(0, 0)]
+        size = len(order) if chosen.max_uses else chosen.search_images  # a limit on uses binds all images together
+        bounds = shard_bounds(len(order), max(1, size)) or [(0, 0)]
     log.info("%d images to search, %d to show new sentences", len(changes.searched), len(order) - len(changes.searched))
     return [{"staging": staging.prefix, "shard": f"{start}-{stop}-{name}", "prepared": name} for start, stop in bounds]
 
@@ -96,7 +97,7 @@ def retrieve(work: Work) -> Work:
     staging, chosen = opened(work)
     if not staging.is_done(RETRIEVE, work["shard"]):
         with measured(staging, RETRIEVE, work["shard"]):
-            shard_texts(staging, chosen, work)
+            _stage_texts(staging, chosen, work)
     return work
 
 
@@ -135,18 +136,6 @@ def opened(work: Work) -> "tuple[Staging, PairPlan]":
     return staging, PairPlan.from_json(staging.plan_json())
 
 
-def paired_rows(staging: "Staging") -> tuple[KeptRows, KeptRows]:
-    """The images and the sentences that this run pairs."""
-    from realsyn_ops.io.corpus import Corpus
-
-    versions = json.loads(staging.get("versions.json"))
-    corpus = Corpus(staging.bucket)
-    return (
-        kept_rows(corpus, "curated_images", "image_embeddings", [], versions),
-        kept_rows(corpus, "sentence_clusters", "sentence_embeddings", ["text", "cluster"], versions),
-    )
-
-
 def made_by(chosen: PairPlan) -> str:
     """Digest of what a pair is made with: two rows with the same texts and the same digest are the same pair."""
     fixed = ("models", "code", "max_synthetic_words")
@@ -179,3 +168,28 @@ def _is_same(row: dict[str, Any], published: dict[str, Any] | None) -> bool:
         and all(row[name] == published[name] for name in compared)
         and [round(s, 5) for s in row["similarities"]] == [round(s, 5) for s in published["similarities"]]
     )
+
+
+def _stage_texts(staging: "Staging", chosen: PairPlan, work: Work) -> None:
+    import pyarrow as pa
+
+    images, sentences = paired_rows(staging)
+    mine, clusters, texts, n_searched = shard_texts(staging, chosen, work)
+    keys, days = images.table["key"].take(pa.array(mine)), images.table["day"].take(pa.array(mine))
+    rows = []
+    for i, (key, day) in enumerate(zip(keys.to_pylist(), days.to_pylist(), strict=True)):
+        there = [p for p in texts.positions[i].tolist() if p >= 0]
+        rows.append(
+            {
+                "key": key,
+                "day": day,
+                "cluster": int(clusters[i]),
+                "text_keys": [sentences.table["key"][p].as_py() for p in there],
+                "texts": [sentences.table["text"][p].as_py() for p in there],
+                "similarities": texts.similarities[i, : len(there)].tolist(),
+                "reason": None if len(there) == chosen.n_texts else "too_few_texts",
+                "made_by": made_by(chosen),
+            }
+        )
+    table = pa.Table.from_pylist(rows, schema=retrieved_schema())
+    staging.write(RETRIEVE, work["shard"], {"texts": table}, {"images": len(rows), "searched": n_searched})

@@ -1,4 +1,4 @@
-"""Searching a shard of images: the sentences of the clusters that they probe, within the memory budget.
+"""Searching images over sentences, a part of these at a time within the memory budget.
 
 An image that is searched sees all sentences; one that is only updated sees its published texts and the new sentences,
 and is searched after all where a new sentence, too like one of its texts, would push that one out.
@@ -21,169 +21,185 @@ if TYPE_CHECKING:
 
 SPARE = 8
 """Candidates beyond those wanted: texts too like a better one are passed over."""
-CALIBRATE_IMAGES = 500
+CALIBRATE_IMAGES, CALIBRATE_SENTENCES = 20_000, 400_000
 RECALL_IMAGES = 500
+PREPARE, RETRIEVE = "prepare", "retrieve"
 
 
 class Search:
-    """The sentences of a run, searched range by range of clusters."""
+    """The sentences of a run as its images see them. Keys of candidates are positions among the sentences."""
 
-    def __init__(self, staging: "Staging", chosen: PairPlan, sentences: KeptRows) -> None:
+    def __init__(self, staging: "Staging", chosen: PairPlan, sentences: KeptRows, sight: bytes) -> None:
+        from safetensors.numpy import load
+
         from realsyn_ops.io.codebook import read_codebook
+        from realsyn_ops.stages.cluster import Quantizer
+        from realsyn_ops.stages.retrieve import Sight, listed
 
         self._chosen = chosen
         self._sentences = sentences
-        self._clusters = sentences.table["cluster"].to_numpy()
-        self.centroids = read_codebook(staging.bucket, chosen.codebook).centroids
+        self._quantizer = Quantizer(read_codebook(staging.bucket, chosen.codebook).centroids)
+        k, dim = self._quantizer.centroids.shape
+        self._sight = listed(k, dim) if chosen.n_probes else Sight.from_arrays(load(sight))
+        self._row_bytes = 4 * dim
 
-    def probes(self, images: "np.ndarray", n_probes: int) -> "np.ndarray":
-        """(m, p) clusters that images (m, d) probe."""
-        from realsyn_ops.stages.cluster import assign
+    @property
+    def n_candidates(self) -> int:
+        return self._chosen.n_texts + SPARE
 
-        return assign(images, self.centroids, n_probes=n_probes)[0]
+    def clusters(self, images: "np.ndarray") -> "np.ndarray":
+        """(m,) the codebook's cluster that each image is nearest to."""
+        return self._quantizer.assign(images, n_probes=1)[0][:, 0]
 
-    def candidates(self, images: "np.ndarray", probes: "np.ndarray", among: "np.ndarray") -> "Candidates":
-        """Candidates for images (m, d) out of the sentences at positions ``among``."""
+    def candidates(self, images: "np.ndarray", among: "np.ndarray") -> "Candidates":
+        """Candidates for images (m, d) out of the sentences at positions ``among``, of the clusters that each probes.
+
+        With a number of probes in the plan those are the codebook's nearest, as in the paper.
+        """
+        from realsyn_ops.stages.retrieve import assign, search
+
+        n_probes = self._chosen.n_probes
+        probed = list(self._quantizer.assign(images, n_probes=n_probes)[0]) if n_probes else None
+
+        def find(positions: "np.ndarray", vectors: "np.ndarray") -> "Candidates":
+            nearest = self._quantizer.assign(vectors, n_probes=1)[0][:, 0] if n_probes else assign(self._sight, vectors)
+            rules: dict[str, Any] = {"clusters": nearest, "n_candidates": self.n_candidates, "probed": probed}
+            return search(self._sight, images, vectors, keys=positions, **rules)
+
+        return self._over_parts(among, find)
+
+    def best(self, images: "np.ndarray", among: "np.ndarray") -> "Candidates":
+        """What `candidates` would be if nothing were passed over."""
+        from realsyn_ops.stages.retrieve import score_all
+
+        def find(positions: "np.ndarray", vectors: "np.ndarray") -> "Candidates":
+            return score_all(images, vectors, keys=positions, n_candidates=self.n_candidates)
+
+        return self._over_parts(among, find)
+
+    def choose(self, candidates: "Candidates", refused: "np.ndarray | None" = None) -> "Texts":
+        """The texts, as positions among the sentences."""
         import numpy as np
 
-        from realsyn_ops.stages.retrieve import Candidates, merge, search
+        from realsyn_ops.stages.retrieve import Texts, choose
 
-        n = self._chosen.n_texts + SPARE
-        parts = [Candidates(np.full((len(images), n), -1, np.int64), np.full((len(images), n), -np.inf))]
-        among = among[np.isin(self._clusters[among], probes)]
-        for positions in self._ranges(among):
-            found = search(
-                images, probes, self._sentences.vectors(positions), self._clusters[positions], n_candidates=n
-            )
-            parts = [merge([*parts, found.at(positions)], n)]
+        keys = np.unique(candidates.keys[np.isfinite(candidates.scores)])
+        if not len(keys):
+            shape = len(candidates.keys), self._chosen.n_texts
+            return Texts(np.full(shape, -1, np.int64), np.zeros(shape, np.float32))
+        texts = choose(
+            candidates,
+            keys=keys,
+            vectors=self._sentences.vectors(keys),
+            n_texts=self._chosen.n_texts,
+            max_text_similarity=self._chosen.max_text_similarity,
+            refused=refused,
+            max_uses=self._chosen.max_uses or None,
+        )
+        return Texts(np.where(texts.positions >= 0, keys[texts.positions], -1), texts.similarities)
+
+    def _over_parts(self, among: "np.ndarray", find: Any) -> "Candidates":
+        from realsyn_ops.stages.retrieve import merge
+
+        parts: list[Candidates] = []
+        for positions in self._parts(among):
+            parts.append(find(positions, self._sentences.vectors(positions)))
+            parts = [merge(parts, n_candidates=self.n_candidates)]
         return parts[0]
 
-    def choose(self, candidates: "Candidates") -> "Texts":
-        from realsyn_ops.stages.retrieve import choose
-
-        rules: dict[str, Any] = {
-            "n_texts": self._chosen.n_texts, "max_text_similarity": self._chosen.max_text_similarity,
-        }  # fmt: skip
-        return choose(candidates, self._sentences.vectors, **rules)
-
-    def _ranges(self, among: "np.ndarray") -> Iterator["np.ndarray"]:
-        """Positions cluster by cluster, cut where the budget is reached; vectors are held twice while they are read."""
-        import numpy as np
-
-        order = among[np.argsort(self._clusters[among], kind="stable")]
-        rows = max(1, settings().memory_bytes // 3 // (4 * self.centroids.shape[1]))
-        for start in range(0, len(order), rows):
-            yield np.sort(order[start : start + rows])
+    def _parts(self, among: "np.ndarray") -> Iterator["np.ndarray"]:
+        """At least one part, each within the budget: vectors are held twice while they are read, and once indexed."""
+        rows = max(1, settings().memory_bytes // 3 // self._row_bytes)
+        for start in range(0, max(1, len(among)), rows):
+            yield among[start : start + rows]
 
 
-def calibrate(staging: "Staging", chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:
-    """How images are searched from now on: the fewest probes that meet the target recall on a sample of images."""
-    import numpy as np
+def calibrate(chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:
+    """How images see sentences from now on, so that the target recall is met: frozen by the first run."""
+    from safetensors.numpy import save
 
-    from realsyn_ops.stages.retrieve import recall
+    from realsyn_ops.stages.retrieve import calibrate as calibrate_sight
 
-    search = Search(staging, chosen, sentences)
-    k = len(search.centroids)
-    if chosen.n_probes:
-        return json.dumps({"n_probes": min(chosen.n_probes, k)}).encode()
-    vectors = images.vectors(_sample(images["key"], chosen.seed, CALIBRATE_IMAGES))
-    everything = np.arange(len(sentences))
-    exact = search.choose(search.candidates(vectors, search.probes(vectors, k), everything))
-    low, high = 1, k
-    while low < high:
-        middle = (low + high) // 2
-        found = search.choose(search.candidates(vectors, search.probes(vectors, middle), everything))
-        low, high = (low, middle) if recall(found, exact) >= chosen.target_recall else (middle + 1, high)
-    return json.dumps({"n_probes": low}).encode()
+    sight = calibrate_sight(
+        images.vectors(_sample(images["key"], chosen.seed, CALIBRATE_IMAGES)),
+        sentences.vectors(_sample(sentences["key"], chosen.seed, CALIBRATE_SENTENCES)),
+        target_recall=chosen.target_recall,
+        n_texts=chosen.n_texts,
+        seed=chosen.seed,
+    )
+    return bytes(save(sight.to_arrays()))
 
 
 def measure_recall(staging: "Staging", chosen: PairPlan, work: "Work") -> dict[str, Any]:
-    """Recall of the run's probes on a sample of images beside the exact search, with its 95% interval."""
+    """Recall of the run's search on a sample of images beside the exact one, with its 95% interval."""
     import numpy as np
 
-    from realsyn_ops.operators.retrieval import paired_rows
-    from realsyn_ops.stages.retrieve import recall, recall_interval
+    from realsyn_ops.stages.retrieve import recall_at, recall_interval
 
     images, sentences = paired_rows(staging)
-    search = Search(staging, chosen, sentences)
-    n_probes = json.loads(staging.get(f"searcher-{work['prepared']}"))["n_probes"]
+    search = Search(staging, chosen, sentences, staging.get(f"sight-{work['prepared']}"))
     vectors = images.vectors(_sample(images["key"], chosen.seed + 1, RECALL_IMAGES))
     everything = np.arange(len(sentences))
-    exact = search.choose(search.candidates(vectors, search.probes(vectors, len(search.centroids)), everything))
-    found = search.choose(search.candidates(vectors, search.probes(vectors, n_probes), everything))
+    found = search.candidates(vectors, everything)
+    shares = recall_at(found, search.best(vectors, everything), n=chosen.n_texts)
+    scored = float(found.n_scored.mean() / max(1, len(sentences))) if len(vectors) else 1.0
     return {
-        "recall": round(recall(found, exact), 4),
-        "recall_interval": [round(end, 4) for end in recall_interval(found, exact)],
+        "recall": round(float(shares.mean()), 4) if len(shares) else 1.0,
+        "recall_interval": [round(end, 4) for end in recall_interval(shares)],
+        "share_of_sentences_scored": round(scored, 4),
         "n_images": len(vectors),
-        "n_probes": n_probes,
-        "n_clusters": len(search.centroids),
     }
 
 
-def shard_texts(staging: "Staging", chosen: PairPlan, work: "Work") -> None:
-    """Stage the realistic texts of a shard of images."""
+def shard_texts(staging: "Staging", chosen: PairPlan, work: "Work") -> "tuple[np.ndarray, np.ndarray, Texts, int]":
+    """Of a shard of images: positions among the images, codebook clusters, texts, and how many were searched."""
     import numpy as np
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.operators.retrieval import (
-        PREPARE,
-        RETRIEVE,
-        made_by,
-        paired_rows,
-        published_pairs,
-        retrieved_schema,
-    )
-    from realsyn_ops.stages.retrieve import merge
+    from realsyn_ops.stages.retrieve import Texts, merge
 
     images, sentences = paired_rows(staging)
     start, stop = map(int, work["shard"].split("-")[:2])
     keys = staging.read_shard(PREPARE, work["prepared"], "images")["key"].slice(start, stop - start)
     mine = pc.index_in(keys, images.table["key"].combine_chunks()).to_numpy()
-    n_searched = json.loads(staging.get(f"{PREPARE}-{work['prepared']}.json"))["searched"]
-    search = Search(staging, chosen, sentences)
-    n_probes = json.loads(staging.get(f"searcher-{work['prepared']}"))["n_probes"]
+    is_searched = np.arange(start, stop) < json.loads(staging.get(f"{PREPARE}-{work['prepared']}.json"))["searched"]
+    search = Search(staging, chosen, sentences, staging.get(f"sight-{work['prepared']}"))
     vectors = images.vectors(mine)
-    probes = search.probes(vectors, n_probes)
-    positions = np.full((len(mine), chosen.n_texts), -1, np.int64)
-    similarities = np.zeros((len(mine), chosen.n_texts), np.float32)
-    searched = np.flatnonzero(np.arange(start, stop) < n_searched)
-    updated = np.flatnonzero(np.arange(start, stop) >= n_searched)
+    shape = len(mine), chosen.n_texts
+    texts = Texts(np.full(shape, -1, np.int64), np.zeros(shape, np.float32))
+    updated = np.flatnonzero(~is_searched)
     if len(updated):
         new = staging.read_shard(PREPARE, work["prepared"], "sentences")["key"].combine_chunks()
         among = np.flatnonzero(pc.is_in(sentences.table["key"], new).to_numpy())
-        pairs = published_pairs(Corpus(staging.bucket))
-        known = _known([pairs[keys[i].as_py()] for i in updated.tolist()], sentences, chosen.n_texts)
-        found = merge([known, search.candidates(vectors[updated], probes[updated], among)], chosen.n_texts + SPARE)
-        texts = search.choose(found)
-        positions[updated], similarities[updated] = texts.positions, texts.similarities
-        searched = np.concatenate([searched, updated[_is_displaced(known, texts)]])
+        known = _known(Corpus(staging.bucket), keys.take(updated).to_pylist(), sentences, search.n_candidates)
+        found = merge([known, search.candidates(vectors[updated], among)], n_candidates=search.n_candidates)
+        some = search.choose(found)
+        texts.positions[updated], texts.similarities[updated] = some.positions, some.similarities
+        is_searched[updated] = _is_displaced(known, some)
+    searched = np.flatnonzero(is_searched)
     if len(searched):
-        everything = np.arange(len(sentences))
-        texts = search.choose(search.candidates(vectors[searched], probes[searched], everything))
-        positions[searched], similarities[searched] = texts.positions, texts.similarities
-    text_keys, text_column = sentences.table["key"], sentences.table["text"]
-    rows = []
-    for i, (key, image) in enumerate(zip(keys.to_pylist(), mine.tolist(), strict=True)):
-        there = positions[i][positions[i] >= 0].tolist()
-        rows.append(
-            {
-                "key": key,
-                "day": images.table["day"][image].as_py(),
-                "cluster": int(probes[i, 0]),
-                "text_keys": [text_keys[p].as_py() for p in there],
-                "texts": [text_column[p].as_py() for p in there],
-                "similarities": similarities[i, : len(there)].tolist(),
-                "reason": None if len(there) == chosen.n_texts else "too_few_texts",
-                "made_by": made_by(chosen),
-            }
-        )
-    table = pa.Table.from_pylist(rows, schema=retrieved_schema())
-    staging.write(RETRIEVE, work["shard"], {"texts": table}, {"images": len(rows), "searched": len(searched)})
+        found = search.candidates(vectors[searched], np.arange(len(sentences)))
+        refused = None if chosen.own_document else _refused(staging, keys.take(searched).to_pylist(), sentences, found)
+        some = search.choose(found, refused)
+        texts.positions[searched], texts.similarities[searched] = some.positions, some.similarities
+    return mine, search.clusters(vectors), texts, len(searched)
 
 
-def _known(pairs: list[dict[str, Any]], sentences: KeptRows, n_texts: int) -> "Candidates":
+def paired_rows(staging: "Staging") -> tuple[KeptRows, KeptRows]:
+    """The images and the sentences that this run pairs."""
+    from realsyn_ops.io.corpus import Corpus
+    from realsyn_ops.operators.corpus_rows import kept_rows
+
+    versions = json.loads(staging.get("versions.json"))
+    corpus = Corpus(staging.bucket)
+    return (
+        kept_rows(corpus, "curated_images", "image_embeddings", [], versions),
+        kept_rows(corpus, "sentence_clusters", "sentence_embeddings", ["text", "cluster"], versions),
+    )
+
+
+def _known(corpus: Any, keys: list[str], sentences: KeptRows, n_candidates: int) -> "Candidates":
     """The texts of published pairs as candidates."""
     import numpy as np
     import pyarrow as pa
@@ -191,15 +207,22 @@ def _known(pairs: list[dict[str, Any]], sentences: KeptRows, n_texts: int) -> "C
 
     from realsyn_ops.stages.retrieve import Candidates
 
-    positions = np.full((len(pairs), n_texts), -1, np.int64)
-    scores = np.full((len(pairs), n_texts), -np.inf)
-    flat = pa.array([key for pair in pairs for key in pair["text_keys"]], pa.string())
-    places = pc.index_in(flat, sentences.table["key"].combine_chunks()).to_numpy()
-    rows = np.repeat(np.arange(len(pairs)), [len(pair["text_keys"]) for pair in pairs])
-    columns = np.concatenate([np.empty(0, np.int64), *(np.arange(len(pair["text_keys"])) for pair in pairs)])
-    positions[rows, columns] = places
-    scores[rows, columns] = np.array([s for pair in pairs for s in pair["similarities"]], np.float64).round(6)
-    return Candidates(positions, scores)
+    pairs = corpus.read("pairs", ["key", "text_keys", "similarities"])
+    pairs = pairs.take(pc.index_in(pa.array(keys, pa.string()), pairs["key"].combine_chunks()))
+    lists = pairs["text_keys"].combine_chunks()
+    counts = np.diff(lists.offsets.to_numpy())
+    rows = np.repeat(np.arange(len(keys)), counts)
+    columns = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    known = Candidates(
+        np.zeros((len(keys), n_candidates), np.int64),
+        np.full((len(keys), n_candidates), -np.inf),
+        np.zeros(len(keys), np.int64),
+    )
+    places = pc.index_in(lists.flatten(), sentences.table["key"].combine_chunks()).to_numpy()
+    known.keys[rows, columns] = places
+    scores = pairs["similarities"].combine_chunks().flatten().to_numpy().astype(np.float64)
+    known.scores[rows, columns] = scores.round(6)
+    return known
 
 
 def _is_displaced(known: "Candidates", texts: "Texts") -> "np.ndarray":
@@ -207,12 +230,35 @@ def _is_displaced(known: "Candidates", texts: "Texts") -> "np.ndarray":
     import numpy as np
 
     last = np.where(texts.positions[:, -1] >= 0, texts.similarities[:, -1].astype(np.float64).round(6), -np.inf)
-    is_in = (known.positions[:, :, None] == texts.positions[:, None, :]).any(axis=2)
-    return ((known.positions >= 0) & ~is_in & (known.scores > last[:, None])).any(axis=1)
+    is_in = (known.keys[:, :, None] == texts.positions[:, None, :]).any(axis=2)
+    return (np.isfinite(known.scores) & ~is_in & (known.scores > last[:, None])).any(axis=1)
+
+
+def _refused(staging: "Staging", keys: list[str], sentences: KeptRows, found: "Candidates") -> "np.ndarray":
+    """(m, k) whether a candidate stands in a document of the image."""
+    from collections import defaultdict
+
+    import numpy as np
+
+    from realsyn_ops.io.corpus import Corpus
+    from realsyn_ops.stages.retrieve import own_documents
+
+    corpus = Corpus(staging.bucket)
+    places = {position: sentences.table["key"][position].as_py() for position in np.unique(found.keys).tolist()}
+    wanted = {key: position for position, key in places.items()}
+    of_images: dict[str, set[str]] = defaultdict(set)
+    for row in corpus.read("image_nodes", ["key", "document_key"]).to_pylist():
+        of_images[row["key"]].add(row["document_key"])
+    of_sentences: dict[Any, set[str]] = defaultdict(set)
+    for part in corpus.scan("sentence_nodes", ["key", "document_key"]):
+        for row in part.to_pylist():
+            if row["key"] in wanted:
+                of_sentences[wanted[row["key"]]].add(row["document_key"])
+    return own_documents(found, [of_images[key] for key in keys], of_sentences)
 
 
 def _sample(keys: list[str], seed: int, n: int) -> "np.ndarray":
-    """Positions of ``n`` keys, drawn by hash."""
+    """Positions of ``n`` keys, drawn by hash, ascending."""
     import numpy as np
 
     from realsyn_ops.records import hash_order

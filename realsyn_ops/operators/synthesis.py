@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 
 from realsyn_ops.operators.curation import DECODED_SIDE_PX
-from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE, paired_rows
+from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE
 from realsyn_ops.operators.run import Work, measured, open_staging, resolved_preset, rewriter_key
+from realsyn_ops.operators.search import paired_rows
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.settings import settings
 
