@@ -21,6 +21,7 @@ from realsyn_ops.operators.run import (
     open_staging,
     resolved_preset,
 )
+from realsyn_ops.operators.shard_steps import shard_step
 from realsyn_ops.plans import CuratePlan, shard_bounds
 from realsyn_ops.settings import settings
 
@@ -55,8 +56,8 @@ def plan(**context: Any) -> list[Work]:
     return shard_works(staging, images.num_rows, chosen.shard_images)
 
 
-@task
-def embed(work: Work) -> Work:
+@shard_step(STAGE)
+def embed(staging: "Staging", work: Work) -> None:
     """Judge a shard's images by the paper's rules and the deployment's policies; hash and embed those that pass."""
     from dataclasses import asdict, fields
 
@@ -70,9 +71,6 @@ def embed(work: Work) -> Work:
     from realsyn_ops.stages.embed import Appearance, appearance, perceptual_hash
     from realsyn_ops.stages.filter import image_reason
 
-    staging = open_staging(work)
-    if staging.is_done(STAGE, work["shard"]):
-        return work
     chosen = CuratePlan.from_json(staging.plan_json())
     policies = load_policies(settings().image_policies)
     if policy_names(policies) != chosen.image_policies:
@@ -80,64 +78,60 @@ def embed(work: Work) -> Work:
             f"REALSYN_IMAGE_POLICIES is now {policy_names(policies)!r}, the plan has {chosen.image_policies!r}: "
             "trigger the day again"
         )
-    with measured(staging, STAGE, work["shard"]):
-        rows = _shard_rows(staging, chosen, int(work["shard"]))
-        scores, decoded = [], []
-        for row in rows:
-            broken = image_reason(
-                row["width"], row["height"], min_side_px=chosen.min_side_px, max_aspect=chosen.max_aspect
-            )
-            score = {**row, "detail": "", **dict.fromkeys(field.name for field in fields(Appearance))}
-            if broken is None:
-                try:
-                    picture = decode_image(row["data"], max_side=DECODED_SIDE_PX)
-                    score |= asdict(appearance(picture))
-                    decoded.append((score, picture))
-                except (OSError, ValueError) as error:
-                    log.warning("image %s cannot be decoded: %s", row["key"], error)
-                    broken = (Reason.IMAGE_BROKEN, 0.0)
-            score["reason"], score["value"] = broken or (None, None)
-            scores.append(score)
-        for (score, _), refused in zip(decoded, judge_images(policies, [p for _, p in decoded]), strict=True):
-            if refused:
-                name, verdict = refused
-                score |= {"reason": Reason.IMAGE_POLICY, "value": verdict.score, "detail": f"{name}: {verdict.detail}"}
-        kept = [score for score, _ in decoded if score["reason"] is None]
-        pictures = [picture for score, picture in decoded if score["reason"] is None]
-        encoder = load_encoder(
-            resolved_preset(chosen).encoder,
-            device=settings().device,
-            threads=settings().threads,
-            models_path=settings().models_path,
-        )
-        joint, visual = encoder.encode_images(pictures)
-        embeddings = [
-            {
-                "key": row["key"],
-                "day": chosen.day,
-                "n_nodes": row["n_nodes"],
-                "n_pixels": row["width"] * row["height"],
-                "phash": perceptual_hash(picture),
-                "embedding": vector,
-                "visual": look,
-            }
-            for row, picture, vector, look in zip(
-                kept, pictures, joint.astype(np.float16), visual.astype(np.float16), strict=True
-            )
-        ]
-        schema = schemas.image_embeddings(encoder.dim, encoder.visual_dim)
-        tables = {
-            "scores": pa.Table.from_pylist(scores, schema=schemas.IMAGE_SCORES),
-            "embeddings": pa.Table.from_pylist(embeddings, schema=schema),
+    rows = _shard_rows(staging, chosen, int(work["shard"]))
+    scores, decoded = [], []
+    for row in rows:
+        broken = image_reason(row["width"], row["height"], min_side_px=chosen.min_side_px, max_aspect=chosen.max_aspect)
+        score = {**row, "detail": "", **dict.fromkeys(field.name for field in fields(Appearance))}
+        if broken is None:
+            try:
+                picture = decode_image(row["data"], max_side=DECODED_SIDE_PX)
+                score |= asdict(appearance(picture))
+                decoded.append((score, picture))
+            except (OSError, ValueError) as error:
+                log.warning("image %s cannot be decoded: %s", row["key"], error)
+                broken = (Reason.IMAGE_BROKEN, 0.0)
+        score["reason"], score["value"] = broken or (None, None)
+        scores.append(score)
+    for (score, _), refused in zip(decoded, judge_images(policies, [p for _, p in decoded]), strict=True):
+        if refused:
+            name, verdict = refused
+            score |= {"reason": Reason.IMAGE_POLICY, "value": verdict.score, "detail": f"{name}: {verdict.detail}"}
+    kept = [score for score, _ in decoded if score["reason"] is None]
+    pictures = [picture for score, picture in decoded if score["reason"] is None]
+    encoder = load_encoder(
+        resolved_preset(chosen).encoder,
+        device=settings().device,
+        threads=settings().threads,
+        models_path=settings().models_path,
+    )
+    joint, visual = encoder.encode_images(pictures)
+    embeddings = [
+        {
+            "key": row["key"],
+            "day": chosen.day,
+            "n_nodes": row["n_nodes"],
+            "n_pixels": row["width"] * row["height"],
+            "phash": perceptual_hash(picture),
+            "embedding": vector,
+            "visual": look,
         }
-        rejected = Counter({s["reason"]: 0 for s in scores if s["reason"]})
-        for score in scores:
-            if score["reason"]:
-                rejected[score["reason"]] += score["n_nodes"]
-        counts = by_reason("images", sum(r["n_nodes"] for r in rows), sum(r["n_nodes"] for r in kept), rejected)
-        staging.write(STAGE, work["shard"], tables, counts)
+        for row, picture, vector, look in zip(
+            kept, pictures, joint.astype(np.float16), visual.astype(np.float16), strict=True
+        )
+    ]
+    schema = schemas.image_embeddings(encoder.dim, encoder.visual_dim)
+    tables = {
+        "scores": pa.Table.from_pylist(scores, schema=schemas.IMAGE_SCORES),
+        "embeddings": pa.Table.from_pylist(embeddings, schema=schema),
+    }
+    rejected = Counter({s["reason"]: 0 for s in scores if s["reason"]})
+    for score in scores:
+        if score["reason"]:
+            rejected[score["reason"]] += score["n_nodes"]
+    counts = by_reason("images", sum(r["n_nodes"] for r in rows), sum(r["n_nodes"] for r in kept), rejected)
+    staging.write(STAGE, work["shard"], tables, counts)
     log.info("shard %s: %s", work["shard"], counts)
-    return work
 
 
 DECODED_SIDE_PX = 512
