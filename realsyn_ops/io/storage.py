@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,8 +33,8 @@ class Bucket:
 
     name: str
     endpoint_url: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
     region: str = "us-east-1"
 
     @cached_property
@@ -52,6 +52,10 @@ class Bucket:
                 response_checksum_validation="when_required",
             ),
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the client, which belongs to its process: a copy for another one makes its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_s3"}
 
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"

@@ -18,6 +18,7 @@ from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works,
 from realsyn_ops.operators.publishing import event_extra, one_table, run_gate, vector_checks
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging
 from realsyn_ops.operators.sentence_filter import FILTER, SCORE, SITES, stage_ranges, stage_sites
+from realsyn_ops.operators.shard_steps import shard_step
 from realsyn_ops.plans import ClusterPlan, shard_bounds
 
 if TYPE_CHECKING:
@@ -90,14 +91,10 @@ def fit(shards: list[Work]) -> list[Work]:
         )
 
 
-@task
-def assign(work: Work) -> Work:
+@shard_step(links.ASSIGN)
+def assign(staging: "Staging", work: Work) -> None:
     """Lay a shard of new sentences into their clusters."""
-    staging, chosen = _opened(work)
-    if not staging.is_done(links.ASSIGN, work["shard"]):
-        with measured(staging, links.ASSIGN, work["shard"]):
-            links.assign(staging, links.SENTENCES, work, min_similarity=chosen.min_similarity)
-    return work
+    links.assign(staging, links.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
 
 
 @task
@@ -109,14 +106,10 @@ def arrange(shards: list[Work]) -> list[Work]:
         return links.arrange(staging, links.SENTENCES, works)
 
 
-@task
-def link(work: Work) -> Work:
+@shard_step(links.LINK)
+def link(staging: "Staging", work: Work) -> None:
     """Link the new sentences of a range of clusters with those they are near to."""
-    staging, chosen = _opened(work)
-    if not staging.is_done(links.LINK, work["shard"]):
-        with measured(staging, links.LINK, work["shard"]):
-            links.link(staging, links.SENTENCES, work, min_similarity=chosen.min_similarity)
-    return work
+    links.link(staging, links.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
 
 
 @task
@@ -178,7 +171,11 @@ def publish(work: Work, *, outlet_events: Any) -> None:
 
 def _opened(work: Work) -> "tuple[Staging, ClusterPlan]":
     staging = open_staging(work)
-    return staging, ClusterPlan.from_json(staging.plan_json())
+    return staging, _chosen(staging)
+
+
+def _chosen(staging: "Staging") -> ClusterPlan:
+    return ClusterPlan.from_json(staging.plan_json())
 
 
 def _rules(chosen: ClusterPlan, codebook: str = "") -> links.Rules:
