@@ -42,7 +42,8 @@ def fit_centroids(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
     """(k, d) float32 unit centroids of (n, d) unit rows, n >= k: a function of rows, k and seed alone.
 
     A first sample is clustered from k of its rows, then larger ones from the centroids of the one before. A cluster
-    that loses all its rows starts again at the row that fits the largest cluster least.
+    that loses all its rows starts again at the row that fits the largest cluster least, the next one in the second
+    largest, and so on.
     """
     if len(vectors) < k:
         raise ValueError(f"{len(vectors)} rows cannot have {k} centroids")
@@ -235,10 +236,11 @@ def _means(rows: np.ndarray, clusters: np.ndarray, scores: np.ndarray, centroids
     for cluster, members in _groups(clusters, k):
         sums[cluster] += rows[members].astype(np.float32).sum(axis=0)
     sizes = np.bincount(clusters, minlength=k)
-    empty = np.flatnonzero(sizes == 0)
-    for lost, largest in zip(empty, np.argsort(-sizes, kind="stable"), strict=False):
-        members = np.flatnonzero(clusters == largest)
-        sums[lost] = rows[members[scores[members].argmin()]]
+    largest = np.argsort(-sizes, kind="stable")[: (sizes > 1).sum()]
+    for i, lost in enumerate(np.flatnonzero(sizes == 0)):
+        members = np.flatnonzero(clusters == largest[i % len(largest)])
+        worst = members[np.argsort(scores[members], kind="stable")]
+        sums[lost] = rows[worst[i // len(largest) % len(worst)]]
     vanished = ~sums.any(axis=1)
     sums[vanished] = centroids[vanished]
     return _unit(sums)
