@@ -68,10 +68,7 @@ def count_words(shards: list[Work]) -> list[Work]:
         if chosen.codebook:
             words = read_codebook(staging.bucket, chosen.codebook).words
         else:
-            total: Counter[str] = Counter()
-            for table in staging.read(FILTER, "words"):
-                total.update(dict(zip(table["word"].to_pylist(), table["count"].to_pylist(), strict=True)))
-            words = dict(total)
+            words = _day_words(staging)
         staging.put("words.json", json.dumps(words, sort_keys=True).encode())
     return works
 
@@ -154,7 +151,9 @@ def publish(work: Work, *, outlet_events: Any) -> None:
 
     staging, chosen = _opened(work)
     with measured(staging, "publish"):
-        version = links.publish_centroids(staging, links.SENTENCES, work, replaces=chosen.codebook, refit=chosen.refit)
+        version = links.publish_centroids(
+            staging, links.SENTENCES, work, replaces=chosen.codebook, refit=chosen.refit, seed=chosen.seed
+        )
         scores = staging.read_all(SCORE, "scores")
         embeddings = staging.read_all(SCORE, "embeddings")
         measures = one_table(day_measures(staging, chosen, scores))
@@ -166,7 +165,15 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         changed, n_rows = publish_groups(
             staging, links.SENTENCES, work, schemas.SENTENCE_CLUSTERS, tables, rules=_rules(chosen, version)
         )
-    outlet_events[assets.SENTENCE_CLUSTERS].extra = event_extra(staging, changed, n_rows)
+        drift = links.drift(staging, links.SENTENCES, work, version, _day_words(staging))
+    outlet_events[assets.SENTENCE_CLUSTERS].extra = event_extra(staging, changed, n_rows) | {"drift": drift}
+
+
+def _day_words(staging: "Staging") -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for table in staging.read(FILTER, "words"):
+        total.update(dict(zip(table["word"].to_pylist(), table["count"].to_pylist(), strict=True)))
+    return dict(total)
 
 
 def _opened(work: Work) -> "tuple[Staging, ClusterPlan]":

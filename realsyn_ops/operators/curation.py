@@ -221,7 +221,9 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     staging, chosen = _opened(work)
     day = staging.partition
     with measured(staging, "publish"):
-        version = links.publish_centroids(staging, links.IMAGES, work, replaces=chosen.codebook, refit=chosen.refit)
+        version = links.publish_centroids(
+            staging, links.IMAGES, work, replaces=chosen.codebook, refit=chosen.refit, seed=chosen.seed
+        )
         embeddings = staging.read_all(STAGE, "embeddings")
         tables = {
             "image_scores": (schemas.IMAGE_SCORES, {day: one_table(staging.read_all(STAGE, "scores"))}),
@@ -230,7 +232,8 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         changed, n_rows = publish_groups(
             staging, links.IMAGES, work, schemas.CURATED_IMAGES, tables, rules=_rules(chosen, version)
         )
-    outlet_events[assets.CURATED_IMAGES].extra = event_extra(staging, changed, n_rows)
+        drift = links.drift(staging, links.IMAGES, work, version, {})
+    outlet_events[assets.CURATED_IMAGES].extra = event_extra(staging, changed, n_rows) | {"drift": drift}
 
 
 def _opened(work: Work) -> "tuple[Staging, CuratePlan]":
