@@ -65,10 +65,7 @@ def count_words(shards: list[Work]) -> list[Work]:
     staging = open_staging(works[0])
     chosen = ClusterPlan.from_json(staging.plan_json())
     with measured(staging, "count_words"):
-        if chosen.codebook:
-            words = read_codebook(staging.bucket, chosen.codebook).words
-        else:
-            words = _day_words(staging)
+        words = read_codebook(staging.bucket, chosen.codebook).words if chosen.codebook else _day_words(staging)
         staging.put("words.json", json.dumps(words, sort_keys=True).encode())
     return works
 
@@ -151,9 +148,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
 
     staging, chosen = _opened(work)
     with measured(staging, "publish"):
-        version = links.publish_centroids(
-            staging, links.SENTENCES, work, replaces=chosen.codebook, refit=chosen.refit, seed=chosen.seed
-        )
+        version = links.publish_centroids(staging, links.SENTENCES, work, chosen)
         scores = staging.read_all(SCORE, "scores")
         embeddings = staging.read_all(SCORE, "embeddings")
         measures = one_table(day_measures(staging, chosen, scores))

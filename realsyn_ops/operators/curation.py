@@ -221,9 +221,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     staging, chosen = _opened(work)
     day = staging.partition
     with measured(staging, "publish"):
-        version = links.publish_centroids(
-            staging, links.IMAGES, work, replaces=chosen.codebook, refit=chosen.refit, seed=chosen.seed
-        )
+        version = links.publish_centroids(staging, links.IMAGES, work, chosen)
         embeddings = staging.read_all(STAGE, "embeddings")
         tables = {
             "image_scores": (schemas.IMAGE_SCORES, {day: one_table(staging.read_all(STAGE, "scores"))}),

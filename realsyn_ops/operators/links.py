@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from realsyn_ops.io.shards import Staging
     from realsyn_ops.io.storage import Bucket
+    from realsyn_ops.plans import ClusterPlan, CuratePlan
 
 log = logging.getLogger(__name__)
 
@@ -211,18 +212,19 @@ def published_codebook(bucket: "Bucket", kind: Kind) -> str:
     return str(json.loads(found)["codebook"])
 
 
-def publish_centroids(staging: "Staging", kind: Kind, work: Work, *, replaces: str, refit: bool, seed: int) -> str:
+def publish_centroids(staging: "Staging", kind: Kind, work: Work, chosen: "CuratePlan | ClusterPlan") -> str:
     """Put the run's centroids in force where they are new; returns the version of the codebook in force."""
     from realsyn_ops.io.codebook import Codebook, publish_codebook, read_codebook
     from realsyn_ops.stages.drift import fit_statistics
 
-    if replaces and not refit:
+    replaces = chosen.codebook
+    if replaces and not chosen.refit:
         return replaces
     words = json.loads(staging.get("words.json")) if kind is SENTENCES else {}
     if replaces:
         words = read_codebook(staging.bucket, replaces, kind.name).words
     centroids = read_centroids(staging, work)
-    fitted = fit_statistics(*_clusters(staging, work), k=len(centroids), seed=seed)
+    fitted = fit_statistics(*_clusters(staging, work), k=len(centroids), seed=chosen.seed)
     return publish_codebook(
         staging.bucket,
         Codebook(words, centroids),

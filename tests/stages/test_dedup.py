@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from benchmarks.material.planted_vectors import planted_vectors
 from realsyn_ops.records import Reason
@@ -15,6 +16,8 @@ from realsyn_ops.stages.dedup import (
     Kind,
     Links,
     cosine_links,
+    crop_links,
+    crop_windows,
     group,
     hash_links,
     merge_links,
@@ -26,6 +29,7 @@ from realsyn_ops.stages.dedup import (
     vector_identity,
 )
 from realsyn_ops.stages.dedup.links import first_holders
+from realsyn_ops.stages.embed import perceptual_hash
 
 NO_DUPLICATE = 2.0
 """A similarity no two vectors reach: only hashes join records."""
@@ -412,7 +416,7 @@ def test_cells_do_not_depend_on_the_rows_of_a_call(n_centroids: int) -> None:
 
 
 def test_of_many_centroids_few_of_the_near_ones_are_passed_over() -> None:
-    """Of 5,000, those of some groups alone are asked, against all of them as a shortlist; homes are nearly all right."""
+    """Of 5,000, those of some groups alone are asked, against all as a shortlist; homes are nearly all right."""
     vectors = planted_vectors(7_000, dim=96, threshold=0.9, seed=1).vectors
     vectors, centroids = vectors[:2_000], vectors[2_000:]
     limits, cells = near_cells(vectors, centroids, min_similarity=0.9)
@@ -555,3 +559,35 @@ def test_a_members_similarity_is_that_of_its_link() -> None:
     assert groups.similarity[:3].tolist() == [1.0, 0.93, 1.0]
     assert np.isnan(groups.similarity[3])
     assert groups.reason == [None, Reason.SEMANTIC_DUPLICATE, Reason.SEMANTIC_DUPLICATE, Reason.PERCEPTUAL_DUPLICATE]
+
+
+def blurred_noise(seed: int) -> Image.Image:
+    """A picture with large and small shapes, 160 x 120."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).resize((160, 120), Image.Resampling.BICUBIC)
+        for size in ((4, 5), (9, 12), (30, 40))
+    ]
+    mixed = sum(np.asarray(layer, np.float64) * share for layer, share in zip(layers, (0.5, 0.3, 0.2), strict=True))
+    return Image.fromarray(np.asarray(mixed, np.uint8))
+
+
+def test_crops_are_linked_with_what_they_were_cut_from() -> None:
+    """20 pictures and a crop of each, whose own hashes are far apart; new ones with all."""
+    pictures = [blurred_noise(seed) for seed in range(20)]
+    crops = [picture.crop((i % 12, 8 - i % 8, 140 + i % 12, 113 - i % 8)) for i, picture in enumerate(pictures)]
+    hashes = np.array([[perceptual_hash(w) for w in crop_windows(p)] for p in pictures + crops], np.uint64)
+    assert hashes.shape == (40, 37)
+    assert np.bitwise_count(hashes[:20, 0] ^ hashes[20:, 0]).mean() > 10
+    everything = np.ones(40, bool)
+    links = crop_links(hashes, everything, max_distance=10)
+    assert link_pairs(links) == [(i, i + 20) for i in range(20)]
+    is_new = np.arange(40) % 20 < 5
+    assert link_pairs(crop_links(hashes, is_new, max_distance=10)) == [(i, i + 20) for i in range(5)]
+    assert len(crop_links(hashes, ~everything, max_distance=10)) == 0
+    backwards = crop_links(hashes[::-1], everything, max_distance=10).at(np.arange(40)[::-1])
+    assert same_links(backwards, links)
+
+
+def test_a_window_of_a_tiny_picture_has_a_pixel() -> None:
+    assert {min(window.size) for window in crop_windows(Image.new("RGB", (1, 3)))} == {1}
