@@ -21,6 +21,7 @@ from PIL import Image, ImageCms
 
 from realsyn_ops.image_header import BadHeaderError, header_reason, read_header
 from realsyn_ops.image_header import image_format as image_format
+from realsyn_ops.progressive import lighter_jpeg
 from realsyn_ops.records import Reason
 
 # One thread a task, as for the models; the results are the same with any number.
@@ -90,7 +91,7 @@ def decode_image(data: bytes, *, max_side: int | None = None, shorter_side: int 
     """The image as people see it: first frame, turned as its EXIF says, on white, sRGB with 8 bits.
 
     Reduced, never enlarged, to a longer side of `max_side` or a shorter one of `shorter_side`; a JPEG is decoded no
-    larger than that needs. For what `read_image` let in: of what it would refuse,
+    larger than that needs, from no more scans than that needs. For what `read_image` let in: of what it would refuse,
     most raises whatever its decoder raises, but damage that no pixel needs is not looked for again.
     """
     return _decode(data, _needed_pixels, max_side, shorter_side)
@@ -149,9 +150,11 @@ def _every_pixel(data: bytes, image: Image.Image, size: tuple[int, int]) -> Pixe
 
 
 def _needed_pixels(data: bytes, image: Image.Image, size: tuple[int, int]) -> Pixels:
-    """The same, but a PNG's checksum of all its rows is not looked at again."""
+    """The same, but a JPEG's scans that the size does not need are left out, and a PNG's checksum of all its rows."""
     if image.format == "PNG" and (pixels := _plain_png(data, image)) is not None:
         return pixels
+    if image.info.get("progressive"):
+        data = lighter_jpeg(data, round(image.width / _jpeg_sides(image.size, size)[0]))
     return _every_pixel(data, image, size)
 
 
