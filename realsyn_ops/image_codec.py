@@ -1,7 +1,7 @@
 """The one way in which this project looks at an encoded image: its header first, then pixels within a limit.
 
 Values in, values out: no file, no network. Whatever bytes come in, the answer is an image or a reason. Which decoder
-reads what, and why: docs/decisions/0011-image-decoders.md.
+reads what, and why: docs/decisions/0011-image-decoders.md and 0014-needed-pixels.md.
 """
 
 import io

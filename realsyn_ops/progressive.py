@@ -5,7 +5,7 @@ A progressive file tells its coefficients in scans: first of few frequencies and
 spend their time on them. libjpeg reduces by giving each output the mean of the pixels it stands for (jidctred.c), so
 that at 1/8 nothing but the first coefficient counts, at 1/4 and 1/2 some, and a missing last bit changes little.
 
-No pixel here: bytes in, bytes out. Why, and what it costs: docs/decisions/0014-fewer-scans.md.
+No pixel here: bytes in, bytes out. Why, and what it costs: docs/decisions/0014-needed-pixels.md.
 """
 
 import math
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 # What may be lost at the most: root of the mean square over a block at the wanted scale, in levels of 0 to 255.
-MAX_LOST_LEVELS = 4.0
+MAX_LOST_LEVELS = 3.0
 
 _BLOCK = 8
 _N = _BLOCK * _BLOCK
