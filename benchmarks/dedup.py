@@ -14,6 +14,7 @@ are compared by a digest of every record's survivor, similarity and component, w
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -105,7 +106,9 @@ def _pictures(home: Path, scratch: Path, console: Console) -> dict[str, dict[str
         path for folder in fetch(_WALLPAPERS, home / "cache").values() for path in sorted(folder.rglob("*.jpg"))
     ]
     (scratch / "pictures").mkdir()
-    files, groups = plant((path for path in originals if not path.is_symlink()), scratch / "pictures")
+    # The same wallpaper in several sizes is one original.
+    once = [path for path in originals if not path.is_symlink() and not re.search(r"_\d+x\d+$", path.stem)]
+    files, groups = plant(once, scratch / "pictures")
     listed = scratch / "list"
     listed.write_text("\n".join(map(str, files)))
     truth = {(i, j) for i, j in combinations(range(len(files)), 2) if groups[i] == groups[j]}
@@ -125,7 +128,7 @@ def _pictures(home: Path, scratch: Path, console: Console) -> dict[str, dict[str
             "pair_recall": right / len(truth),
             "pair_f1": 2 * right / (len(found) + len(truth)),
             **{
-                change: sum((i, i + place) in found for i in range(0, len(files), 1 + len(CHANGES))) / (groups[-1] + 1)
+                change: sum((i, i + place) in found for i in range(0, len(files), 1 + len(CHANGES))) / len(once)
                 for place, change in enumerate(CHANGES, 1)
             },
         }

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.material.planted_vectors import planted_vectors
 from realsyn_ops.records import Reason
 from realsyn_ops.stages.dedup import (
     Groups,
@@ -401,11 +400,10 @@ def test_no_near_duplicate_is_missed_whatever_the_centroids(data: st.DataObject)
     assert same_links(links, cosine_links(vectors, *one, everything, min_similarity=min_similarity))
 
 
-@pytest.mark.parametrize("n_centroids", [100, 5_000])
-def test_cells_do_not_depend_on_the_rows_of_a_call(n_centroids: int) -> None:
+def test_cells_do_not_depend_on_the_rows_of_a_call() -> None:
     """Among rows on the border of cells, to the last bit, and rows as near to every centroid."""
-    centroids = random_vectors(n_centroids, seed=2, dim=32)
-    middles = centroids[:99] + centroids[1:100]
+    centroids = random_vectors(100, seed=2, dim=32)
+    middles = centroids[:99] + centroids[1:]
     vectors = np.concatenate([random_vectors(2_000, seed=1, dim=32), middles, np.zeros((3, 32), np.float32)])
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     limits, cells = near_cells(vectors, centroids, min_similarity=0.9)
@@ -413,21 +411,6 @@ def test_cells_do_not_depend_on_the_rows_of_a_call(n_centroids: int) -> None:
         some_limits, some = near_cells(vectors[rows], centroids, min_similarity=0.9)
         wanted_limits, wanted = rows_of(limits, cells, rows)
         assert (some_limits.tolist(), some.tolist()) == (wanted_limits.tolist(), wanted.tolist())
-
-
-def test_of_many_centroids_few_of_the_near_ones_are_passed_over() -> None:
-    """Of 5,000, those of some groups alone are asked, against all as a shortlist; homes are nearly all right."""
-    vectors = planted_vectors(7_000, dim=96, threshold=0.9, seed=1).vectors
-    vectors, centroids = vectors[:2_000], vectors[2_000:]
-    limits, cells = near_cells(vectors, centroids, min_similarity=0.9)
-    every = np.tile(np.arange(5_000), (2_000, 1))
-    every_limits, every_cells = near_cells(vectors, centroids, min_similarity=0.9, shortlist=every)
-    assert (cells[limits[:-1]] == every_cells[every_limits[:-1]]).mean() > 0.99
-    found, wanted = (
-        set(zip(np.repeat(np.arange(2_000), np.diff(at)).tolist(), of.tolist(), strict=True))
-        for at, of in ((limits, cells), (every_limits, every_cells))
-    )
-    assert 0.9 * len(wanted) < len(found & wanted) < len(wanted)
 
 
 def test_a_shortlist_is_all_that_is_asked() -> None:
