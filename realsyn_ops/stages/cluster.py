@@ -49,9 +49,14 @@ def fit_centroids(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
         raise ValueError(f"{len(vectors)} rows cannot have {k} centroids")
     order = np.random.default_rng(seed).permutation(len(vectors))
     centroids = _unit(np.asarray(vectors[np.sort(order[:k])], np.float64))
-    rows, clusters = np.empty((0, vectors.shape[1]), np.int16), np.empty(0, np.int64)
+    sample = np.empty((min(len(vectors), ROWS_PER_CENTROID * k), vectors.shape[1]), np.int16)
+    rows, clusters = sample[:0], np.empty(0, np.int64)
     for per_centroid, n_iterations, full_every in _STAGES:
-        rows = np.concatenate([rows, _on_lattice(vectors[np.sort(order[len(rows) : per_centroid * k])])])
+        new = np.sort(order[len(rows) : per_centroid * k])
+        for start in range(0, len(new), _PIECE):
+            piece = _on_lattice(vectors[new[start : start + _PIECE]])
+            sample[len(rows) + start : len(rows) + start + len(piece)] = piece
+        rows = sample[: len(rows) + len(new)]
         for iteration in range(n_iterations):
             if iteration % full_every == 0:
                 clusters, scores = Quantizer(centroids).nearest(rows)

@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others() -> None:
 
 def test_neither_threads_nor_the_process_change_a_bit() -> None:
     digests = set()
-    for threads in ("1", "2", "3"):
+    for threads in ("1", "2"):
         env = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONPATH": "."}
         done = subprocess.run([sys.executable, "-c", FIT], env=env, capture_output=True, text=True, check=True)
         digests.add(done.stdout)
