@@ -24,7 +24,9 @@ class Settings(BaseSettings):
         1, ge=1, description="Threads a task may use. Results may differ in the last bit between values."
     )
     ray_address: str = Field(
-        "", description="Ray cluster that makes the shards, e.g. ray://host:10001; empty: mapped tasks make them."
+        "",
+        pattern=r"^((ray://)?[\w.-]+:\d+)?$",
+        description="Ray cluster that makes the shards, e.g. ray://host:10001; empty: mapped tasks make them.",
     )
     ray_gpus: float = Field(0, ge=0, description="GPUs that a worker on the Ray cluster takes for itself.")
     preset: Literal["demo", "clip", "paper"] = Field(
