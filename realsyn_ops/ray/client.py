@@ -1,17 +1,19 @@
 """Handing shards over to a Ray cluster, from a process that is no part of it."""
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
-from ray.exceptions import AuthenticationError, GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError
 
-from realsyn_ops.errors import PermanentError, TransientError
+from realsyn_ops.errors import TransientError
 from realsyn_ops.ray.job import Job
 from realsyn_ops.ray.progress import Request
 
 _NAMESPACE = "realsyn"
+_CONNECT_S = 10
 _ANSWER_S = 120
 _TRIES = 10
 
@@ -19,7 +21,7 @@ _TRIES = 10
 def submit(address: str, request: Request, owner: str) -> str:
     """Start the request's job, or join it where it is at work; it then has this owner. Returns the run's id.
 
-    Raises TransientError when the cluster does not answer, PermanentError when it refuses the token.
+    Raises TransientError when the cluster does not answer; by a wrong token it is the same, as far as Ray tells.
     """
     with _connected(address):
         for _ in range(_TRIES):
@@ -45,12 +47,14 @@ def submit(address: str, request: Request, owner: str) -> str:
 
 @contextmanager
 def _connected(address: str) -> Iterator[None]:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()  # Ray itself may wait for minutes
         ray.init(address, namespace=_NAMESPACE, log_to_driver=False, configure_logging=False)
-    except AuthenticationError as error:
-        raise PermanentError(f"the Ray cluster {address} refuses the token of RAY_AUTH_TOKEN: {error}") from error
-    except (ConnectionError, RuntimeError, TimeoutError) as error:
-        raise TransientError(f"the Ray cluster REALSYN_RAY_ADDRESS={address} does not answer: {error}") from error
+    except (OSError, RuntimeError) as error:
+        raise TransientError(
+            f"the Ray cluster REALSYN_RAY_ADDRESS={address} does not answer, or refuses RAY_AUTH_TOKEN: {error}"
+        ) from error
     try:
         yield
     finally:

@@ -124,30 +124,29 @@ class Job:
         if error is not None:
             progress.error = dict(vars(error))
         for _ in range(MAX_TRIES):
-            if _told(request, progress):
+            with suppress(TransientError):
+                _tell(request, progress)
                 break
             time.sleep(RETRY_PAUSE_S)
         ray.kill(self._me)
 
     def _loop(self, pool: "_Pool", request: Request, progress: Progress) -> str:
         while pool.n_open:
-            if not _told(request, progress):
-                log.warning("job %s: the bucket does not answer", request.name)
-            elif request.files.is_cancelled(progress.owner):
-                return CANCELLED
+            try:
+                _tell(request, progress)
+                if request.files.is_cancelled(progress.owner):
+                    return CANCELLED
+            except TransientError as error:
+                log.warning("job %s: %s", request.name, error)
             until = time.monotonic() + BEAT_S
             while pool.n_open and time.monotonic() < until:
                 pool.step(timeout_s=until - time.monotonic())
         return DONE
 
 
-def _told(request: Request, progress: Progress) -> bool:
+def _tell(request: Request, progress: Progress) -> None:
     progress.beat += 1
-    try:
-        request.files.write(progress)
-    except TransientError:
-        return False
-    return True
+    request.files.write(progress)
 
 
 @dataclass

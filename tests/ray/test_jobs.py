@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from realsyn_ops.cli.processes import free_ports
 from realsyn_ops.cli.services import PROJECT
 from realsyn_ops.errors import PermanentError, TransientError
 from realsyn_ops.io.shards import Staging
@@ -161,6 +162,14 @@ def test_a_job_that_falls_silent_is_lost(deployed: Bucket) -> None:
     assert event["state"] == "lost"
     with pytest.raises(TransientError, match="lost"):
         finish(works, event)
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once(deployed: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REALSYN_RAY_ADDRESS", f"ray://127.0.0.1:{free_ports(1)[0]}")
+    settings.cache_clear()
+    task = RayShards(task_id="squares", step="tests.ray.steps:squares", works=works_of(deployed, SHARDS, seed=4))
+    with pytest.raises(TransientError, match=r"REALSYN_RAY_ADDRESS=ray://127\.0\.0\.1:\d+ does not answer"):
+        task.execute({"ti": SimpleNamespace(id="one")})
 
 
 def test_nothing_is_made_twice_when_the_waiting_process_and_a_whole_node_are_killed(
