@@ -11,6 +11,7 @@ threads nor the library nor the rows that share a call change a bit of what k-me
 import math
 from collections.abc import Iterator
 
+import faiss
 import numpy as np
 
 _STAGES = ((16, 8, 2), (64, 4, 2), (256, 6, 3))
@@ -29,6 +30,8 @@ _LIST, _STEP = 256, 4
 _DOUBT = 0.6
 _TOLERANCE = 1e-3
 """Cosines on the lattice closer than this are told apart by exact ones: ten standard deviations of its rounding."""
+_SPARE = 8
+"""Centroids looked at beyond those wanted, so that what is that close can be settled."""
 _BLOCK, _PIECE, _PAIRS = 65_536, 4_096, 512
 """Rows at a time: of a search, of a product of matrices (a sum of more rows may not be exact), of exact cosines."""
 
@@ -83,6 +86,7 @@ class Quantizer:
         k = len(centroids)
         self._points = _on_lattice(centroids).astype(np.float32)
         self._coarse = self._points[:0]
+        self._block = _BLOCK if k > _EXHAUSTIVE else _PIECE
         self._lists = [np.arange(k)[None]]
         self._bounds: list[np.ndarray] = []
         if k > _EXHAUSTIVE:
@@ -104,9 +108,12 @@ class Quantizer:
         n_probes = min(n_probes, len(self.centroids))
         ids = np.empty((len(vectors), n_probes), np.int64)
         similarities = np.empty((len(vectors), n_probes), np.float32)
-        for start in range(0, len(vectors), _BLOCK):
-            block = np.asarray(vectors[start : start + _BLOCK], np.float32)
-            rows, found = self._candidates(_on_lattice(block), n_probes)
+        tolerance = _TOLERANCE * _scale(self.centroids.shape[1]) ** 2
+        for start in range(0, len(vectors), self._block):
+            block = np.asarray(vectors[start : start + self._block], np.float32)
+            near, scores = self._search(_on_lattice(block).astype(np.float32), n_probes, _SPARE)
+            rows, columns = np.nonzero(scores >= scores[:, n_probes - 1 : n_probes] - tolerance)
+            found = near[rows, columns]
             exact = np.empty(len(rows), np.float64)
             for first in range(0, len(rows), _PAIRS):
                 pairs = slice(first, first + _PAIRS)
@@ -114,59 +121,45 @@ class Quantizer:
                     "nd,nd->n", block[rows[pairs]], self.centroids[found[pairs]], dtype=np.float64
                 ).round(6)
             order = np.lexsort((found, -exact, rows))
-            best = order[np.searchsorted(rows[order], np.arange(len(block)))[:, None] + np.arange(n_probes)]
-            ids[start : start + _BLOCK] = found[best]
-            similarities[start : start + _BLOCK] = exact[best]
+            best = order[np.searchsorted(rows, np.arange(len(block)))[:, None] + np.arange(n_probes)]
+            ids[start : start + self._block] = found[best]
+            similarities[start : start + self._block] = exact[best]
         return ids, similarities
 
     def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest centroid of each row of the lattice and its score, by the lattice alone; ties to the smaller."""
-        ids = np.zeros(len(points), np.int64)
-        best = np.full((len(points), 1), -np.inf, np.float32)
-        for start in range(0, len(points), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            for rows, listed, scores in self._compare(points[block], best[block]):
-                column = scores.argmax(axis=1)
-                found, score = listed[column], scores[np.arange(len(rows)), column]
-                before = best[block][rows, 0]
-                better = (score > before) | ((score == before) & (found < ids[block][rows]))
-                ids[block][rows[better]] = found[better]
-                best[block][rows[better], 0] = score[better]
-        return ids, best[:, 0]
+        """The nearest centroid of each row of the lattice and its score, by the lattice alone."""
+        ids, scores = np.empty(len(points), np.int64), np.empty(len(points), np.float32)
+        for start in range(0, len(points), self._block):
+            block = slice(start, start + self._block)
+            near, best = self._search(points[block].astype(np.float32), 1, 0)
+            ids[block], scores[block] = near[:, 0], best[:, 0]
+        return ids, scores
 
-    def _candidates(self, points: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of row and centroid: all that may be among a row's n best."""
-        tolerance = _TOLERANCE * _scale(points.shape[1]) ** 2
-        best = np.full((len(points), n), -np.inf, np.float32)
-        parts = []
-        for rows, listed, scores in self._compare(points, best):
-            best[rows] = _highest(best[rows], scores)
-            row, column = np.nonzero(scores >= best[rows, :1] - tolerance)
-            parts.append((rows[row], listed[column], scores[row, column]))
-        rows, ids, scores = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        kept = scores >= best[rows, 0] - tolerance
-        return rows[kept], ids[kept]
-
-    def _compare(self, points: np.ndarray, best: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Rows, the centroids they are compared with, and their scores, until no row is in doubt.
-
-        The caller keeps the scores of each row's best in `best`, the worst of them first.
-        """
-        points = points.astype(np.float32)
+    def _search(self, points: np.ndarray, wanted: int, spare: int) -> tuple[np.ndarray, np.ndarray]:
+        """The centroids of each row's highest scores, those wanted and some to spare, best first; and the scores."""
+        n = min(wanted + spare, len(self.centroids))
+        ids, scores = np.zeros((len(points), n), np.int64), np.full((len(points), n), -np.inf, np.float32)
         square = _scale(points.shape[1]) ** 2
         cells, near = np.zeros(len(points), np.int64), np.zeros(len(points))
         if len(self._coarse):
-            to_cells = points @ self._coarse.T
-            cells, near = to_cells.argmax(axis=1), to_cells.max(axis=1) / square
+            to_cells, found = faiss.knn(points, self._coarse, 1, metric=faiss.METRIC_INNER_PRODUCT)
+            cells, near = found[:, 0], to_cells[:, 0].astype(np.float64) / square
         doubtful = np.arange(len(points))
         for step, lists in enumerate(self._lists):
             if step:
                 bound, own = self._bounds[step - 1][cells[doubtful]], near[doubtful]
-                missing = best[doubtful, 0] / square - bound * own
+                missing = scores[doubtful, wanted - 1] / square - bound * own
                 doubtful = doubtful[missing < _DOUBT * np.sqrt(np.maximum((1 - bound**2) * (1 - own**2), 0))]
             for cell, members in _groups(cells[doubtful], len(lists)):
-                listed = lists[cell]
-                yield doubtful[members], listed, points[doubtful[members]] @ self._points[listed].T
+                rows, listed = doubtful[members], lists[cell]
+                more, columns = faiss.knn(
+                    points[rows], self._points[listed], min(n, len(listed)), metric=faiss.METRIC_INNER_PRODUCT
+                )
+                both, both_ids = np.hstack([scores[rows], more]), np.hstack([ids[rows], listed[columns]])
+                best = np.argsort(-both, axis=1, kind="stable")[:, :n]
+                scores[rows] = np.take_along_axis(both, best, axis=1)
+                ids[rows] = np.take_along_axis(both_ids, best, axis=1)
+        return ids, scores
 
 
 def assign(vectors: np.ndarray, centroids: np.ndarray, *, n_probes: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -207,15 +200,6 @@ def _groups(labels: np.ndarray, n: int) -> Iterator[tuple[int, np.ndarray]]:
     for label, (start, stop) in enumerate(zip([0, *ends], ends, strict=False)):
         for piece in range(start, stop, _PIECE):
             yield label, order[piece : min(stop, piece + _PIECE)]
-
-
-def _highest(best: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Each row's highest of both, as many as `best` has columns, the lowest of them first."""
-    n = best.shape[1]
-    if n == 1:
-        return np.maximum(best, scores.max(axis=1, keepdims=True))
-    both = np.concatenate([best, scores], axis=1)
-    return np.partition(both, both.shape[1] - n, axis=1)[:, -n:]
 
 
 def _move(rows: np.ndarray, clusters: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
