@@ -36,6 +36,7 @@ from realsyn_ops.stages.dedup.links import first_holders
 DIM = 384
 THRESHOLD = 0.9
 ROWS_PER_CELL = 420
+SKETCHES = ("same", "heads", "limits", "cells")
 _SEED = 2502
 _SAMPLE_PER_CENTROID = 64
 seconds: dict[str, float] = {}
@@ -61,32 +62,38 @@ def make(folder: Path, n: int) -> dict[str, Any]:
 
 
 def rebuild(folder: Path, seed: int) -> dict[str, Any]:
-    """All at once, the records shuffled by the seed (0: as they are)."""
+    """All at once, the records shuffled by the seed (0: as they are, and what was found is kept for `days`)."""
     order = _order(folder, seed)
-    vectors = np.load(folder / "vectors.npy", mmap_mode=None if seed else "r")[order if seed else slice(None)]
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    if seed:
+        vectors = vectors[order]
     sketches = _sketches(vectors, np.load(folder / "centroids.npy"))
     with timed("links"):
         links = _links(vectors, sketches, np.ones(len(vectors), bool))
     groups = _groups(sketches, links, order)
+    if not seed:
+        for name, array in sketches.items():
+            np.save(folder / f"{name}.npy", array)
+        np.savez(folder / "links.npz", first=links.first, second=links.second, similarity=links.similarity)
     counts = np.diff(sketches["limits"])
     return {
         "digest": _digest(groups, order),
         "n_links": len(links),
         "cells_per_record": float(counts.mean()),
-        "max_cells": int(counts.max()),
         **_verdicts(folder, vectors, sketches, links, groups, order),
     }
 
 
 def days(folder: Path, seed: int, n_days: int) -> dict[str, Any]:
-    """Day by day, each record on a day drawn at random; then, apart, a last day with a hundredth of the records."""
-    order = _order(folder, 0)
+    """Day by day, each record on a day drawn at random, in the order of their arrival."""
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-    sketches = _sketches(vectors, np.load(folder / "centroids.npy"))
-    arrival = np.random.default_rng(seed).integers(0, n_days, len(vectors))
+    sketches = {name: np.load(folder / f"{name}.npy") for name in SKETCHES}
+    rng = np.random.default_rng(seed)
+    arrival = rng.integers(0, n_days, len(vectors))
+    shuffled = rng.permutation(len(vectors))
     parts = []
     for day in range(n_days):
-        here = np.flatnonzero(arrival <= day)
+        here = shuffled[arrival[shuffled] <= day]
         counts = np.diff(sketches["limits"])[here]
         limits = np.r_[0, np.cumsum(counts)]
         entries = np.repeat(sketches["limits"][:-1][here] - limits[:-1], counts) + np.arange(limits[-1])
@@ -94,30 +101,28 @@ def days(folder: Path, seed: int, n_days: int) -> dict[str, Any]:
             "limits": limits, "cells": sketches["cells"][entries],
             "same": sketches["same"][here], "heads": sketches["heads"][here],
         }  # fmt: skip
-        parts.append(_links(vectors[here], some, arrival[here] == day).at(here))
+        with timed("links"):
+            parts.append(_links(vectors[here], some, arrival[here] == day).at(here))
     links = merge_links(parts)
-    groups = _groups(sketches, links, order)
-    return {"digest": _digest(groups, order), "n_links": len(links)}
+    order = np.arange(len(vectors))
+    return {"digest": _digest(_groups(sketches, links, order), order), "n_links": len(links)}
 
 
 def last_day(folder: Path, share: int) -> dict[str, Any]:
     """What one record in `share` costs that arrives when all others are there: their sketches and links are at hand."""
-    order = _order(folder, 0)
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     centroids = np.load(folder / "centroids.npy")
-    sketches = _sketches(vectors, centroids)
+    sketches = {name: np.load(folder / f"{name}.npy") for name in SKETCHES}
+    links = Links(**np.load(folder / "links.npz"))
     is_new = np.arange(len(vectors)) % share == 0
-    with timed("old links"):
-        old = np.flatnonzero(~is_new)
-        links = _links(vectors, sketches, np.ones(len(vectors), bool))
-        among_old = ~is_new[links.first] & ~is_new[links.second]
-        known = Links(links.first[among_old], links.second[among_old], links.similarity[among_old])
-    seconds.clear()
+    is_known = ~is_new[links.first] & ~is_new[links.second]
+    known = Links(links.first[is_known], links.second[is_known], links.similarity[is_known])
     _sketches(np.ascontiguousarray(vectors[is_new]), centroids)
     with timed("links"):
         added = _links(vectors, sketches, is_new)
+    order = np.arange(len(vectors))
     groups = _groups(sketches, merge_links([known, added]), order)
-    return {"digest": _digest(groups, order), "n_new": int(is_new.sum()), "n_old": len(old)}
+    return {"digest": _digest(groups, order), "n_new": int(is_new.sum())}
 
 
 def exact(folder: Path) -> dict[str, Any]:

@@ -13,22 +13,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_STAGES = ((32, 10), (256, 6))
-"""K-means on a growing sample: so many rows a centroid, so many iterations."""
+_STAGES = ((16, 8, 2), (64, 4, 2), (256, 6, 3))
+"""K-means on a growing sample: so many rows a centroid, so many iterations, a full search in every so-manieth."""
 ROWS_PER_CENTROID = _STAGES[-1][0]
 """The fit looks at no more rows a centroid than this."""
 _NEIGHBOURS = 32
-"""In an iteration a row moves only to one of so many centroids next to its own."""
+"""In the other iterations a row moves only to one of so many centroids next to its own."""
+_OVERSHOOT = 1.0
+"""A centroid moves past its rows' mean by so many times the way to it: as good in half the iterations."""
 _EXHAUSTIVE = 1_000
 """Up to so many centroids a row is compared with all of them."""
 _CELLS_PER_ROOT = 4
-_LIST = 256
-"""So many centroids of its cell a row is compared with first; the next steps are each four times as many."""
-_STEP = 4
+_LIST, _STEP = 256, 4
+"""So many centroids of its cell a row is compared with first, then with so many times as many."""
 _DOUBT = 0.6
 _TOLERANCE = 1e-3
 """Cosines on the lattice closer than this are told apart by exact ones: ten standard deviations of its rounding."""
-_BLOCK, _PIECE = 65_536, 4_096
+_BLOCK, _PIECE, _PAIRS = 65_536, 4_096, 512
+"""Rows at a time: of a search, of a product of matrices (a sum of more rows may not be exact), of exact cosines."""
 
 
 def n_clusters(n_rows: int, *, rows_per_cluster: int) -> int:
@@ -39,23 +41,25 @@ def n_clusters(n_rows: int, *, rows_per_cluster: int) -> int:
 def fit_centroids(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
     """(k, d) float32 unit centroids of (n, d) unit rows, n >= k: a function of rows, k and seed alone.
 
-    A first sample is clustered from k of its rows, then a larger one from the centroids of the first. New rows are
-    compared with all centroids (as `Quantizer` does), later ones with the neighbours of the centroid they are at. A
-    cluster that loses all its rows starts again at the row that fits the largest cluster least.
+    A first sample is clustered from k of its rows, then larger ones from the centroids of the one before. A cluster
+    that loses all its rows starts again at the row that fits the largest cluster least.
     """
     if len(vectors) < k:
         raise ValueError(f"{len(vectors)} rows cannot have {k} centroids")
     order = np.random.default_rng(seed).permutation(len(vectors))
     centroids = _unit(np.asarray(vectors[np.sort(order[:k])], np.float64))
     rows, clusters = np.empty((0, vectors.shape[1]), np.int16), np.empty(0, np.int64)
-    for per_centroid, n_iterations in _STAGES:
-        new = _on_lattice(vectors[np.sort(order[len(rows) : per_centroid * k])])
-        clusters = np.concatenate([clusters, Quantizer(centroids).nearest(new)])
-        rows = np.concatenate([rows, new])
-        for _ in range(n_iterations):
-            clusters, scores = _move(rows, clusters, _on_lattice(centroids).astype(np.float32))
-            centroids = _means(rows, clusters, scores, centroids)
-    return centroids
+    for per_centroid, n_iterations, full_every in _STAGES:
+        rows = np.concatenate([rows, _on_lattice(vectors[np.sort(order[len(rows) : per_centroid * k])])])
+        for iteration in range(n_iterations):
+            if iteration % full_every == 0:
+                clusters, scores = Quantizer(centroids).nearest(rows)
+            else:
+                clusters, scores = _move(rows, clusters, _on_lattice(centroids).astype(np.float32))
+            means = _means(rows, clusters, scores, centroids)
+            kept = np.bincount(clusters, minlength=k)[:, None] > 0
+            centroids = _unit(means + kept * _OVERSHOOT * (means - centroids))
+    return means
 
 
 class Quantizer:
@@ -96,50 +100,67 @@ class Quantizer:
         similarities = np.empty((len(vectors), n_probes), np.float32)
         for start in range(0, len(vectors), _BLOCK):
             block = np.asarray(vectors[start : start + _BLOCK], np.float32)
-            rows, found, _ = self._candidates(_on_lattice(block), n_probes)
+            rows, found = self._candidates(_on_lattice(block), n_probes)
             exact = np.empty(len(rows), np.float64)
-            for piece in range(0, len(rows), _PIECE):
-                pairs = slice(piece, piece + _PIECE)
-                left, right = block[rows[pairs]], self.centroids[found[pairs]]
-                exact[pairs] = np.einsum("nd,nd->n", left.astype(np.float64), right.astype(np.float64))
-            best = _best(rows, found, exact.round(6), n_probes)
+            for first in range(0, len(rows), _PAIRS):
+                pairs = slice(first, first + _PAIRS)
+                exact[pairs] = np.einsum(
+                    "nd,nd->n", block[rows[pairs]], self.centroids[found[pairs]], dtype=np.float64
+                ).round(6)
+            order = np.lexsort((found, -exact, rows))
+            best = order[np.searchsorted(rows[order], np.arange(len(block)))[:, None] + np.arange(n_probes)]
             ids[start : start + _BLOCK] = found[best]
-            similarities[start : start + _BLOCK] = exact[best].round(6)
+            similarities[start : start + _BLOCK] = exact[best]
         return ids, similarities
 
-    def nearest(self, points: np.ndarray) -> np.ndarray:
-        """The nearest centroid of each row of the lattice, by the lattice alone."""
-        ids = np.empty(len(points), np.int64)
+    def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest centroid of each row of the lattice and its score, by the lattice alone; ties to the smaller."""
+        ids = np.zeros(len(points), np.int64)
+        best = np.full((len(points), 1), -np.inf, np.float32)
         for start in range(0, len(points), _BLOCK):
-            rows, found, scores = self._candidates(points[start : start + _BLOCK], 1)
-            ids[start : start + _BLOCK] = found[_best(rows, found, scores, 1)[:, 0]]
-        return ids
+            block = slice(start, start + _BLOCK)
+            for rows, listed, scores in self._compare(points[block], best[block]):
+                column = scores.argmax(axis=1)
+                found, score = listed[column], scores[np.arange(len(rows)), column]
+                before = best[block][rows, 0]
+                better = (score > before) | ((score == before) & (found < ids[block][rows]))
+                ids[block][rows[better]] = found[better]
+                best[block][rows[better], 0] = score[better]
+        return ids, best[:, 0]
 
-    def _candidates(self, points: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row, centroid and score of all that may be among a row's n best, rows in no order."""
-        points = points.astype(np.float32)
-        cells, near = np.zeros(len(points), np.int64), np.zeros(len(points))
-        if len(self._coarse):
-            scores = points @ self._coarse.T
-            cells, near = scores.argmax(axis=1), scores.max(axis=1) / _scale(points.shape[1]) ** 2
+    def _candidates(self, points: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of row and centroid: all that may be among a row's n best."""
         tolerance = _TOLERANCE * _scale(points.shape[1]) ** 2
         best = np.full((len(points), n), -np.inf, np.float32)
-        doubtful = np.arange(len(points))
         parts = []
+        for rows, listed, scores in self._compare(points, best):
+            best[rows] = _highest(best[rows], scores)
+            row, column = np.nonzero(scores >= best[rows, :1] - tolerance)
+            parts.append((rows[row], listed[column], scores[row, column]))
+        rows, ids, scores = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        kept = scores >= best[rows, 0] - tolerance
+        return rows[kept], ids[kept]
+
+    def _compare(self, points: np.ndarray, best: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Rows, the centroids they are compared with, and their scores, until no row is in doubt.
+
+        The caller keeps the scores of each row's best in `best`, the worst of them first.
+        """
+        points = points.astype(np.float32)
+        square = _scale(points.shape[1]) ** 2
+        cells, near = np.zeros(len(points), np.int64), np.zeros(len(points))
+        if len(self._coarse):
+            to_cells = points @ self._coarse.T
+            cells, near = to_cells.argmax(axis=1), to_cells.max(axis=1) / square
+        doubtful = np.arange(len(points))
         for step, lists in enumerate(self._lists):
             if step:
                 bound, own = self._bounds[step - 1][cells[doubtful]], near[doubtful]
-                missing = best[doubtful, 0] / _scale(points.shape[1]) ** 2 - bound * own
+                missing = best[doubtful, 0] / square - bound * own
                 doubtful = doubtful[missing < _DOUBT * np.sqrt(np.maximum((1 - bound**2) * (1 - own**2), 0))]
             for cell, members in _groups(cells[doubtful], len(lists)):
-                rows = doubtful[members]
-                scores = points[rows] @ self._points[lists[cell]].T
-                best[rows] = _top(np.concatenate([best[rows], scores], axis=1), n)
-                row, column = np.nonzero(scores >= best[rows, :1] - tolerance)
-                parts.append((rows[row], lists[cell][column], scores[row, column]))
-        rows, ids, scores = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        kept = scores >= best[rows, 0] - tolerance
-        return rows[kept], ids[kept], scores[kept]
+                listed = lists[cell]
+                yield doubtful[members], listed, points[doubtful[members]] @ self._points[listed].T
 
 
 def assign(vectors: np.ndarray, centroids: np.ndarray, *, n_probes: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -161,11 +182,11 @@ def _scale(dim: int) -> int:
 def _on_lattice(vectors: np.ndarray) -> np.ndarray:
     """(n, d) int16: the rows' directions, rounded."""
     points = np.empty(vectors.shape, np.int16)
-    for start in range(0, len(vectors), _BLOCK):
-        block = np.asarray(vectors[start : start + _BLOCK], np.float32)
+    for start in range(0, len(vectors), _PAIRS):
+        block = np.asarray(vectors[start : start + _PAIRS], np.float32)
         lengths = np.sqrt(np.einsum("nd,nd->n", block, block))
         factors = np.divide(_scale(vectors.shape[1]), lengths, out=np.zeros_like(lengths), where=lengths > 0)
-        points[start : start + _BLOCK] = np.rint(block * factors[:, None])
+        points[start : start + _PAIRS] = np.rint(block * factors[:, None])
     return points
 
 
@@ -182,18 +203,13 @@ def _groups(labels: np.ndarray, n: int) -> Iterator[tuple[int, np.ndarray]]:
             yield label, order[piece : min(stop, piece + _PIECE)]
 
 
-def _top(scores: np.ndarray, n: int) -> np.ndarray:
-    """The n highest of each row, the n-th first."""
+def _highest(best: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Each row's highest of both, as many as `best` has columns, the lowest of them first."""
+    n = best.shape[1]
     if n == 1:
-        return scores.max(axis=1, keepdims=True)
-    return np.partition(scores, scores.shape[1] - n, axis=1)[:, -n:]
-
-
-def _best(rows: np.ndarray, ids: np.ndarray, scores: np.ndarray, n: int) -> np.ndarray:
-    """(n rows, n): where each row's n best candidates stand, ties by id. Every row has n."""
-    order = np.lexsort((ids, -scores, rows))
-    firsts = np.flatnonzero(np.diff(rows[order], prepend=-1))
-    return order[firsts[:, None] + np.arange(n)]
+        return np.maximum(best, scores.max(axis=1, keepdims=True))
+    both = np.concatenate([best, scores], axis=1)
+    return np.partition(both, both.shape[1] - n, axis=1)[:, -n:]
 
 
 def _move(rows: np.ndarray, clusters: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -217,7 +233,7 @@ def _means(rows: np.ndarray, clusters: np.ndarray, scores: np.ndarray, centroids
     k = len(centroids)
     sums = np.zeros((k, rows.shape[1]), np.float64)
     for cluster, members in _groups(clusters, k):
-        sums[cluster] += rows[members].sum(axis=0, dtype=np.int32)
+        sums[cluster] += rows[members].astype(np.float32).sum(axis=0)
     sizes = np.bincount(clusters, minlength=k)
     empty = np.flatnonzero(sizes == 0)
     for lost, largest in zip(empty, np.argsort(-sizes, kind="stable"), strict=False):

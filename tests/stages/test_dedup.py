@@ -412,7 +412,7 @@ def test_cells_do_not_depend_on_the_rows_of_a_call(n_centroids: int) -> None:
 
 
 def test_of_many_centroids_few_of_the_near_ones_are_passed_over() -> None:
-    """Of 5,000, those of some groups alone are asked, against all of them as a shortlist; homes are nearly all right."""
+    """Of 5,000, those of some groups alone are asked, against all as a shortlist; homes are nearly all right."""
     vectors = planted_vectors(7_000, dim=96, threshold=0.9, seed=1).vectors
     vectors, centroids = vectors[:2_000], vectors[2_000:]
     limits, cells = near_cells(vectors, centroids, min_similarity=0.9)
