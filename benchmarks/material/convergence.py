@@ -1,0 +1,232 @@
+"""Near-duplicates over all days as `operators/links.py` and `duplicates.py` find them, without tables.
+
+Vectors are read in parts within a memory budget. Each step's CPU-seconds and the process's peak memory meanwhile are
+in `seconds` and `peaks`. What a day has of the days before is what the tables hold: `Known`.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.material.whole_corpus import Vectors
+from realsyn_ops.plans import ClusterPlan, CuratePlan
+from realsyn_ops.records import Reason
+from realsyn_ops.stages.dedup import (
+    Kind,
+    Links,
+    cosine_links,
+    group,
+    hash_links,
+    merge_links,
+    near_cells,
+    text_bands,
+    text_identity,
+    text_links,
+    vector_identity,
+)
+
+_ASSIGN_ROWS = 100_000
+_THIRD = 3
+_BLOCK = 4_096
+_REASONS = (Reason.PERCEPTUAL_DUPLICATE, Reason.SEMANTIC_DUPLICATE)
+seconds: dict[str, float] = {}
+peaks: dict[str, int] = {}
+
+
+def default(plan: type, field: str) -> float:
+    return float(plan.__dataclass_fields__[field].default)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def timed(step: str) -> Iterator[None]:
+    """CPU-seconds of the step, and how much memory the process has held at most meanwhile."""
+    Path("/proc/self/clear_refs").write_text("5")
+    started = time.process_time()
+    yield
+    seconds[step] = seconds.get(step, 0.0) + time.process_time() - started
+    peaks[step] = max(peaks.get(step, 0), peak_bytes())
+
+
+def peak_bytes() -> int:
+    """VmHWM: the most memory that the process has held since it started, or since `timed` set it back."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
+@dataclass(frozen=True)
+class Known:
+    """Of n records: cells[limits[i] : limits[i + 1]], home first; identities of two kinds; links; survivor
+    and similarity to it (n,)."""
+
+    limits: np.ndarray
+    cells: np.ndarray
+    vector_hash: np.ndarray
+    identity: np.ndarray
+    bands: np.ndarray
+    links: dict[Reason, Links]
+    survivor: np.ndarray
+    similarity: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For `of_arrays`."""
+        plain = {name: value for name, value in self.__dict__.items() if isinstance(value, np.ndarray)}
+        return plain | {
+            f"{reason}.{name}": getattr(links, name)
+            for reason, links in self.links.items()
+            for name in ("first", "second", "similarity")
+        }
+
+    @staticmethod
+    def of_arrays(arrays: dict[str, np.ndarray]) -> "Known":
+        links = {
+            reason: Links(*(arrays[f"{reason}.{name}"] for name in ("first", "second", "similarity")))
+            for reason in _REASONS
+        }
+        return Known(**{name: value for name, value in arrays.items() if "." not in name}, links=links)  # type: ignore[arg-type]
+
+
+def curate_images(
+    vectors: Vectors, hashes: np.ndarray, pixels: np.ndarray, centroids: np.ndarray, is_new: np.ndarray,
+    known: Known | None, *, memory_bytes: int,
+) -> Known:  # fmt: skip
+    """Links and groups of all images, of which the new ones are linked with all; known: of those that are not new."""
+    least = default(CuratePlan, "min_visual_similarity")
+    limits, cells, same = _sketches("images", vectors, centroids, is_new, known, least)
+    semantic = _cosine_links("images", vectors, limits, cells, same, is_new, len(centroids), least, memory_bytes)
+    with timed("images: hashes"):
+        perceptual = hash_links(hashes, is_new, max_distance=int(default(CuratePlan, "max_hash_distance")))
+    bands = np.empty((len(vectors), 0), np.uint64)
+    sketches = limits, cells, same, hashes, bands
+    return _grouped("images", vectors, sketches, (perceptual, semantic), is_new, known, pixels)
+
+
+def cluster_sentences(
+    vectors: Vectors, texts: Sequence[str], centroids: np.ndarray, is_new: np.ndarray, known: Known | None, *,
+    memory_bytes: int,
+) -> Known:  # fmt: skip
+    """Links and groups of all sentences, as for images; texts (n,)."""
+    least = default(ClusterPlan, "min_similarity")
+    with timed("sentences: letters"):
+        new = np.flatnonzero(is_new)
+        fresh = [texts[i] for i in new.tolist()]
+        letters = _filled(np.array([text_identity(text) for text in fresh], np.uint64), is_new, known and known.identity)
+        bands = _filled(text_bands(fresh), is_new, known and known.bands)
+    limits, cells, same = _sketches("sentences", vectors, centroids, is_new, known, least)
+    semantic = _cosine_links("sentences", vectors, limits, cells, same, is_new, len(centroids), least, memory_bytes)
+    with timed("sentences: texts"):
+        least = default(ClusterPlan, "min_jaccard")
+        perceptual = text_links(texts, bands, is_new, min_jaccard=least, identities=letters)
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    sketches = limits, cells, same, letters, bands
+    return _grouped("sentences", vectors, sketches, (perceptual, semantic), is_new, known, lengths)
+
+
+def _sketches(
+    name: str, vectors: Vectors, centroids: np.ndarray, is_new: np.ndarray, known: Known | None, min_similarity: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Limits and cells of all records, and the hashes of their vectors: the new ones' are made, a shard at a time."""
+    new = np.flatnonzero(is_new)
+    counts, cells, hashes = [np.empty(0, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.uint64)]
+    for start in range(0, len(new), _ASSIGN_ROWS):
+        mine = new[start : start + _ASSIGN_ROWS]
+        with timed(f"{name}: identity"):
+            hashes.append(vector_identity(vectors.stored(mine)))
+        with timed(f"{name}: cells"):
+            limits, near = near_cells(vectors.unit(mine), centroids, min_similarity=min_similarity)
+            counts.append(np.diff(limits))
+            cells.append(near)
+    same = _filled(np.concatenate(hashes), is_new, known and known.vector_hash)
+    if known is None:
+        return np.r_[0, np.cumsum(np.concatenate(counts))], np.concatenate(cells), same
+    all_counts = np.empty(len(vectors), np.int64)
+    all_counts[is_new], all_counts[~is_new] = np.concatenate(counts), np.diff(known.limits)
+    limits = np.r_[0, np.cumsum(all_counts)]
+    near = np.empty(limits[-1], np.int32)
+    of_new = np.repeat(is_new, all_counts)
+    near[of_new], near[~of_new] = np.concatenate(cells), known.cells
+    return limits, near, same
+
+
+def _filled(new: np.ndarray, is_new: np.ndarray, old: np.ndarray | None) -> np.ndarray:
+    if old is None:
+        return new
+    whole = np.empty((len(is_new), *new.shape[1:]), new.dtype)
+    whole[is_new], whole[~is_new] = new, old
+    return whole
+
+
+def _cosine_links(
+    name: str, vectors: Vectors, limits: np.ndarray, cells: np.ndarray, same: np.ndarray, is_new: np.ndarray,
+    n_cells: int, min_similarity: float, memory_bytes: int,
+) -> Links:  # fmt: skip
+    parts = []
+    with timed(f"{name}: ranges"):
+        ranges = cell_ranges(
+            limits, cells, is_new, n_cells=n_cells, max_rows=memory_bytes // _THIRD // (4 * vectors.dim)
+        )
+    for low, high in ranges:
+        with timed(f"{name}: links"):
+            counts = np.diff(limits)
+            in_range = (cells >= low) & (cells < high)
+            mine = np.flatnonzero(np.bincount(np.repeat(np.arange(len(counts)), counts)[in_range], minlength=len(counts)))
+            is_mine = np.zeros(len(counts), bool)
+            is_mine[mine] = True
+            links = cosine_links(
+                vectors.unit(mine),
+                np.r_[0, np.cumsum(counts[mine])],
+                cells[np.repeat(is_mine, counts)],
+                is_new[mine],
+                min_similarity=min_similarity,
+                cell_range=(low, high),
+                identities=same[mine],
+            )
+            parts.append(links.at(mine))
+    return merge_links(parts)
+
+
+def cell_ranges(
+    limits: np.ndarray, cells: np.ndarray, is_new: np.ndarray, *, n_cells: int, max_rows: int
+) -> list[tuple[int, int]]:
+    """Ranges of cells near which no more than so many records lie, one cell aside; only those with a new record."""
+    sizes = np.bincount(cells, minlength=n_cells)
+    has_new = np.bincount(cells[np.repeat(is_new, np.diff(limits))], minlength=n_cells) > 0
+    ranges, low, held = [], 0, 0
+    for cell, size in enumerate(sizes.tolist()):
+        if cell > low and held + size > max_rows:
+            ranges.append((low, cell))
+            low, held = cell, 0
+        held += size
+    ranges.append((low, n_cells))
+    return [r for r in ranges if has_new[r[0] : r[1]].any()]
+
+
+def _grouped(
+    name: str, vectors: Vectors, sketches: tuple[np.ndarray, ...], found: tuple[Links, Links], is_new: np.ndarray,
+    known: Known | None, sizes: np.ndarray,
+) -> Known:  # fmt: skip
+    with timed(f"{name}: groups"):
+        links = dict(zip(_REASONS, found, strict=True))
+        if known is not None:
+            old = np.flatnonzero(~is_new)
+            links = {reason: merge_links([known.links[reason].at(old), some]) for reason, some in links.items()}
+        limits, cells, same, identity, bands = sketches
+        values = dict(zip(_REASONS, (identity, same), strict=True))
+        kinds = [Kind(reason, values[reason], links[reason]) for reason in _REASONS]
+        groups = group(kinds, rank=np.argsort(np.lexsort((np.arange(len(sizes)), -sizes))))
+        similarity = groups.similarity
+        unmeasured = np.flatnonzero(np.isnan(similarity))
+        for start in range(0, len(unmeasured), _BLOCK):
+            some = unmeasured[start : start + _BLOCK]
+            similarity[some] = _cosines(vectors, some, groups.survivor[some]).round(6)
+    return Known(limits, cells, same, identity, bands, links, groups.survivor, similarity)
+
+
+def _cosines(vectors: Vectors, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    places = np.unique(second)
+    others = vectors.unit(places)[np.searchsorted(places, second)]
+    return np.einsum("ij,ij->i", vectors.unit(first).astype(np.float64), others.astype(np.float64))
