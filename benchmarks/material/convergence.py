@@ -114,7 +114,9 @@ def cluster_sentences(
     with timed("sentences: letters"):
         new = np.flatnonzero(is_new)
         fresh = [texts[i] for i in new.tolist()]
-        letters = _filled(np.array([text_identity(text) for text in fresh], np.uint64), is_new, known and known.identity)
+        letters = _filled(
+            np.array([text_identity(text) for text in fresh], np.uint64), is_new, known and known.identity
+        )
         bands = _filled(text_bands(fresh), is_new, known and known.bands)
     limits, cells, same = _sketches("sentences", vectors, centroids, is_new, known, least)
     semantic = _cosine_links("sentences", vectors, limits, cells, same, is_new, len(centroids), least, memory_bytes)
@@ -173,7 +175,9 @@ def _cosine_links(
         with timed(f"{name}: links"):
             counts = np.diff(limits)
             in_range = (cells >= low) & (cells < high)
-            mine = np.flatnonzero(np.bincount(np.repeat(np.arange(len(counts)), counts)[in_range], minlength=len(counts)))
+            mine = np.flatnonzero(
+                np.bincount(np.repeat(np.arange(len(counts)), counts)[in_range], minlength=len(counts))
+            )
             is_mine = np.zeros(len(counts), bool)
             is_mine[mine] = True
             links = cosine_links(

@@ -141,9 +141,7 @@ def _load(folder: Path, name: str) -> dict[str, np.ndarray]:
 def _digest(known: Known) -> str:
     """Of links between first holders, survivors and similarities, as they are published."""
     values = (known.identity, known.vector_hash)
-    named = [
-        links.at(first_holders(value)) for links, value in zip(known.links.values(), values, strict=True)
-    ]
+    named = [links.at(first_holders(value)) for links, value in zip(known.links.values(), values, strict=True)]
     parts = [known.cells, known.survivor, known.similarity]
     parts += [array for links in named for array in (links.first, links.second, links.similarity)]
     return _digest_of(parts)

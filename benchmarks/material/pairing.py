@@ -94,9 +94,7 @@ class _Search:
                 clusters = assign(self._sight, vectors)
             with timed("pair: search"):
                 parts.append(
-                    search(
-                        self._sight, images, vectors, keys=positions, clusters=clusters, n_candidates=_N_CANDIDATES
-                    )
+                    search(self._sight, images, vectors, keys=positions, clusters=clusters, n_candidates=_N_CANDIDATES)
                 )
                 parts = [merge(parts, n_candidates=_N_CANDIDATES)]
         return parts[0]
