@@ -22,11 +22,13 @@ from realsyn_ops.stages.dedup import (
     cosine_links,
     group,
     hash_links,
+    head_basis,
     merge_links,
     near_cells,
     text_bands,
     text_identity,
     text_links,
+    vector_heads,
     vector_identity,
 )
 
@@ -60,11 +62,12 @@ def peak_bytes() -> int:
 
 @dataclass(frozen=True)
 class Known:
-    """Of n records: cells[limits[i] : limits[i + 1]], home first; identities of two kinds; links; survivor
+    """Of n records: cells[limits[i] : limits[i + 1]], home first; heads (n, h + 1) float16; identities of two kinds; links; survivor
     and similarity to it (n,)."""
 
     limits: np.ndarray
     cells: np.ndarray
+    heads: np.ndarray
     vector_hash: np.ndarray
     identity: np.ndarray
     bands: np.ndarray
@@ -96,12 +99,11 @@ def curate_images(
 ) -> Known:  # fmt: skip
     """Links and groups of all images, of which the new ones are linked with all; known: of those that are not new."""
     least = default(CuratePlan, "min_visual_similarity")
-    limits, cells, same = _sketches("images", vectors, centroids, is_new, known, least)
-    semantic = _cosine_links("images", vectors, limits, cells, same, is_new, len(centroids), least, memory_bytes)
+    sketches = _sketches("images", vectors, centroids, is_new, known, least)
+    semantic = _cosine_links("images", vectors, sketches, is_new, len(centroids), least, memory_bytes)
     with timed("images: hashes"):
         perceptual = hash_links(hashes, is_new, max_distance=int(default(CuratePlan, "max_hash_distance")))
-    bands = np.empty((len(vectors), 0), np.uint64)
-    sketches = limits, cells, same, hashes, bands
+    sketches |= {"identity": hashes, "bands": np.empty((len(vectors), 0), np.uint64)}
     return _grouped("images", vectors, sketches, (perceptual, semantic), is_new, known, pixels)
 
 
@@ -112,46 +114,47 @@ def cluster_sentences(
     """Links and groups of all sentences, as for images; texts (n,)."""
     least = default(ClusterPlan, "min_similarity")
     with timed("sentences: letters"):
-        new = np.flatnonzero(is_new)
-        fresh = [texts[i] for i in new.tolist()]
-        letters = _filled(
-            np.array([text_identity(text) for text in fresh], np.uint64), is_new, known and known.identity
-        )
+        fresh = [texts[i] for i in np.flatnonzero(is_new).tolist()]
+        letters = np.array([text_identity(text) for text in fresh], np.uint64)
+        letters = _filled(letters, is_new, known and known.identity)
         bands = _filled(text_bands(fresh), is_new, known and known.bands)
-    limits, cells, same = _sketches("sentences", vectors, centroids, is_new, known, least)
-    semantic = _cosine_links("sentences", vectors, limits, cells, same, is_new, len(centroids), least, memory_bytes)
+    sketches = _sketches("sentences", vectors, centroids, is_new, known, least)
+    semantic = _cosine_links("sentences", vectors, sketches, is_new, len(centroids), least, memory_bytes)
     with timed("sentences: texts"):
         least = default(ClusterPlan, "min_jaccard")
         perceptual = text_links(texts, bands, is_new, min_jaccard=least, identities=letters)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    sketches = limits, cells, same, letters, bands
+    sketches |= {"identity": letters, "bands": bands}
     return _grouped("sentences", vectors, sketches, (perceptual, semantic), is_new, known, lengths)
 
 
 def _sketches(
     name: str, vectors: Vectors, centroids: np.ndarray, is_new: np.ndarray, known: Known | None, min_similarity: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Limits and cells of all records, and the hashes of their vectors: the new ones' are made, a shard at a time."""
+) -> dict[str, np.ndarray]:
+    """Limits, cells, heads and hashes of the vectors of all records: the new ones' are made, a shard at a time."""
     new = np.flatnonzero(is_new)
     counts, cells, hashes = [np.empty(0, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.uint64)]
+    with timed(f"{name}: heads"):
+        basis = head_basis(centroids)
+    heads = np.empty((len(new), basis.shape[1] + 1), np.float16)
     for start in range(0, len(new), _ASSIGN_ROWS):
         mine = new[start : start + _ASSIGN_ROWS]
         with timed(f"{name}: identity"):
             hashes.append(vector_identity(vectors.stored(mine)))
         with timed(f"{name}: cells"):
-            limits, near = near_cells(vectors.unit(mine), centroids, min_similarity=min_similarity)
+            rows = vectors.unit(mine)
+            limits, near = near_cells(rows, centroids, min_similarity=min_similarity)
             counts.append(np.diff(limits))
             cells.append(near)
+        with timed(f"{name}: heads"):
+            heads[start : start + _ASSIGN_ROWS] = vector_heads(rows, basis)
+        del rows
+    heads = _filled(heads, is_new, known and known.heads)
     same = _filled(np.concatenate(hashes), is_new, known and known.vector_hash)
-    if known is None:
-        return np.r_[0, np.cumsum(np.concatenate(counts))], np.concatenate(cells), same
-    all_counts = np.empty(len(vectors), np.int64)
-    all_counts[is_new], all_counts[~is_new] = np.concatenate(counts), np.diff(known.limits)
-    limits = np.r_[0, np.cumsum(all_counts)]
-    near = np.empty(limits[-1], np.int32)
+    all_counts = _filled(np.concatenate(counts), is_new, known and np.diff(known.limits))
     of_new = np.repeat(is_new, all_counts)
-    near[of_new], near[~of_new] = np.concatenate(cells), known.cells
-    return limits, near, same
+    near = _filled(np.concatenate(cells), of_new, known and known.cells)
+    return {"limits": np.r_[0, np.cumsum(all_counts)], "cells": near, "heads": heads, "vector_hash": same}
 
 
 def _filled(new: np.ndarray, is_new: np.ndarray, old: np.ndarray | None) -> np.ndarray:
@@ -163,31 +166,31 @@ def _filled(new: np.ndarray, is_new: np.ndarray, old: np.ndarray | None) -> np.n
 
 
 def _cosine_links(
-    name: str, vectors: Vectors, limits: np.ndarray, cells: np.ndarray, same: np.ndarray, is_new: np.ndarray,
-    n_cells: int, min_similarity: float, memory_bytes: int,
+    name: str, vectors: Vectors, sketches: dict[str, np.ndarray], is_new: np.ndarray, n_cells: int,
+    min_similarity: float, memory_bytes: int,
 ) -> Links:  # fmt: skip
+    """Range by range of cells. Of the vectors only candidates are read."""
     parts = []
+    limits, cells, heads, same = (sketches[column] for column in ("limits", "cells", "heads", "vector_hash"))
     with timed(f"{name}: ranges"):
-        ranges = cell_ranges(
-            limits, cells, is_new, n_cells=n_cells, max_rows=memory_bytes // _THIRD // (4 * vectors.dim)
-        )
+        max_rows = memory_bytes // _THIRD // (4 * heads.shape[1])
+        ranges = cell_ranges(limits, cells, is_new, n_cells=n_cells, max_rows=max_rows)
     for low, high in ranges:
         with timed(f"{name}: links"):
             counts = np.diff(limits)
-            in_range = (cells >= low) & (cells < high)
-            mine = np.flatnonzero(
-                np.bincount(np.repeat(np.arange(len(counts)), counts)[in_range], minlength=len(counts))
-            )
+            entries = np.flatnonzero((cells >= low) & (cells < high))
             is_mine = np.zeros(len(counts), bool)
-            is_mine[mine] = True
+            is_mine[np.searchsorted(limits, entries, side="right") - 1] = True
+            mine = np.flatnonzero(is_mine)
             links = cosine_links(
-                vectors.unit(mine),
+                vectors.at(mine),
                 np.r_[0, np.cumsum(counts[mine])],
                 cells[np.repeat(is_mine, counts)],
                 is_new[mine],
                 min_similarity=min_similarity,
                 cell_range=(low, high),
                 identities=same[mine],
+                heads=heads[mine],
             )
             parts.append(links.at(mine))
     return merge_links(parts)
@@ -210,7 +213,7 @@ def cell_ranges(
 
 
 def _grouped(
-    name: str, vectors: Vectors, sketches: tuple[np.ndarray, ...], found: tuple[Links, Links], is_new: np.ndarray,
+    name: str, vectors: Vectors, sketches: dict[str, np.ndarray], found: tuple[Links, Links], is_new: np.ndarray,
     known: Known | None, sizes: np.ndarray,
 ) -> Known:  # fmt: skip
     with timed(f"{name}: groups"):
@@ -218,8 +221,7 @@ def _grouped(
         if known is not None:
             old = np.flatnonzero(~is_new)
             links = {reason: merge_links([known.links[reason].at(old), some]) for reason, some in links.items()}
-        limits, cells, same, identity, bands = sketches
-        values = dict(zip(_REASONS, (identity, same), strict=True))
+        values = dict(zip(_REASONS, (sketches["identity"], sketches["vector_hash"]), strict=True))
         kinds = [Kind(reason, values[reason], links[reason]) for reason in _REASONS]
         groups = group(kinds, rank=np.argsort(np.lexsort((np.arange(len(sizes)), -sizes))))
         similarity = groups.similarity
@@ -227,7 +229,7 @@ def _grouped(
         for start in range(0, len(unmeasured), _BLOCK):
             some = unmeasured[start : start + _BLOCK]
             similarity[some] = _cosines(vectors, some, groups.survivor[some]).round(6)
-    return Known(limits, cells, same, identity, bands, links, groups.survivor, similarity)
+    return Known(**sketches, links=links, survivor=groups.survivor, similarity=similarity)
 
 
 def _cosines(vectors: Vectors, first: np.ndarray, second: np.ndarray) -> np.ndarray:

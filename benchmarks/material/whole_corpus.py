@@ -37,6 +37,13 @@ class Vectors:
     def dim(self) -> int:
         return int(np.load(self.path, mmap_mode="r").shape[1])
 
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        return self.unit(positions)
+
+    def at(self, positions: np.ndarray) -> "Vectors":
+        """The rows at ascending positions, as a corpus of their own."""
+        return Vectors(self.path, self.places[positions])
+
     def stored(self, positions: np.ndarray) -> np.ndarray:
         """(m, d) float16 rows at ascending positions. No more of the file is mapped at once than a slab."""
         places = self.places[positions]
