@@ -116,8 +116,8 @@ def cluster_sentences(
     with timed("sentences: letters"):
         fresh = [texts[i] for i in np.flatnonzero(is_new).tolist()]
         letters = np.array([text_identity(text) for text in fresh], np.uint64)
-        letters = _filled(letters, is_new, known and known.identity)
-        bands = _filled(text_bands(fresh), is_new, known and known.bands)
+        letters = filled(letters, is_new, known and known.identity)
+        bands = filled(text_bands(fresh), is_new, known and known.bands)
     sketches = _sketches("sentences", vectors, centroids, is_new, known, least)
     semantic = _cosine_links("sentences", vectors, sketches, is_new, len(centroids), least, memory_bytes)
     with timed("sentences: texts"):
@@ -149,15 +149,16 @@ def _sketches(
         with timed(f"{name}: heads"):
             heads[start : start + _ASSIGN_ROWS] = vector_heads(rows, basis)
         del rows
-    heads = _filled(heads, is_new, known and known.heads)
-    same = _filled(np.concatenate(hashes), is_new, known and known.vector_hash)
-    all_counts = _filled(np.concatenate(counts), is_new, known and np.diff(known.limits))
+    heads = filled(heads, is_new, known and known.heads)
+    same = filled(np.concatenate(hashes), is_new, known and known.vector_hash)
+    all_counts = filled(np.concatenate(counts), is_new, known and np.diff(known.limits))
     of_new = np.repeat(is_new, all_counts)
-    near = _filled(np.concatenate(cells), of_new, known and known.cells)
+    near = filled(np.concatenate(cells), of_new, known and known.cells)
     return {"limits": np.r_[0, np.cumsum(all_counts)], "cells": near, "heads": heads, "vector_hash": same}
 
 
-def _filled(new: np.ndarray, is_new: np.ndarray, old: np.ndarray | None) -> np.ndarray:
+def filled(new: np.ndarray, is_new: np.ndarray, old: np.ndarray | None) -> np.ndarray:
+    """The values of the new rows and of the old ones (None: there are none), each in its place."""
     if old is None:
         return new
     whole = np.empty((len(is_new), *new.shape[1:]), new.dtype)

@@ -21,7 +21,7 @@ from benchmarks.material.whole_corpus import SENTENCES_PER_IMAGE, Vectors, make
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.stages.cluster import ROWS_PER_CENTROID, fit_centroids, n_clusters
 from realsyn_ops.stages.dedup.links import first_holders
-from realsyn_ops.stages.retrieve import Sight, Texts, calibrate
+from realsyn_ops.stages.retrieve import Sight, calibrate
 
 ROWS_PER_CLUSTER = 420
 _CALIBRATE_IMAGES, _CALIBRATE_SENTENCES = 20_000, 400_000
@@ -69,10 +69,7 @@ def day(folder: Path, memory_bytes: int) -> dict[str, Any]:
     is_new = {kind: np.load(folder / f"new_{kind}.npy") for kind in _KINDS}
     known = {kind: Known.of_arrays(_load(folder, f"known_{kind}")) for kind in _KINDS}
     old = {kind: np.flatnonzero(~new) for kind, new in is_new.items()}
-    arrays = _load(folder, "paired")
-    positions = arrays["positions"]
-    texts = Texts(np.where(positions >= 0, old["sentences"][positions], -1), arrays["similarities"])
-    paired = Paired(old["images"][arrays["images"]], old["sentences"][arrays["sentences"]], arrays["clusters"], texts)
+    paired = Paired(**_load(folder, "paired")).moved(old["images"], old["sentences"])
     return _run(folder, everything=True, memory_bytes=memory_bytes, known=(known, paired))
 
 
@@ -107,11 +104,9 @@ def _run(
     if not everything:
         for kind, one in made.items():
             np.savez(folder / f"known_{kind}.npz", **one.arrays())
-        np.savez(
-            folder / "paired.npz", images=paired.images, sentences=paired.sentences, clusters=paired.clusters,
-            positions=paired.texts.positions, similarities=paired.texts.similarities,
-        )  # fmt: skip
+        np.savez(folder / "paired.npz", **paired.__dict__)
     light = sum(array.nbytes for one in made.values() for array in one.arrays().values())
+    light += sum(array.nbytes for array in paired.__dict__.values())
     light += sum(sys.getsizeof(text) + 8 for text in texts)
     return {
         "digests": {kind: _digest(one) for kind, one in made.items()} | {"texts": _digest_of_texts(paired)},
@@ -148,9 +143,7 @@ def _digest(known: Known) -> str:
 
 
 def _digest_of_texts(paired: Paired) -> str:
-    return _digest_of(
-        [paired.images, paired.sentences, paired.clusters, paired.texts.positions, paired.texts.similarities]
-    )
+    return _digest_of([paired.images, paired.sentences, paired.clusters, paired.positions, paired.similarities])
 
 
 def _digest_of(arrays: list[np.ndarray]) -> str:
