@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,8 +63,8 @@ def peak_bytes() -> int:
 
 @dataclass(frozen=True)
 class Known:
-    """Of n records: cells[limits[i] : limits[i + 1]], home first; heads (n, h + 1) float16; identities of two kinds; links; survivor
-    and similarity to it (n,)."""
+    """Of n records: cells[limits[i] : limits[i + 1]], home first; heads (n, h + 1) float16; hashes of vectors (n,) and
+    of pictures or letters (n,); MinHash keys (n, b); links; survivor and similarity to it (n,)."""
 
     limits: np.ndarray
     cells: np.ndarray
@@ -90,7 +91,8 @@ class Known:
             reason: Links(*(arrays[f"{reason}.{name}"] for name in ("first", "second", "similarity")))
             for reason in _REASONS
         }
-        return Known(**{name: value for name, value in arrays.items() if "." not in name}, links=links)  # type: ignore[arg-type]
+        columns: dict[str, Any] = {name: value for name, value in arrays.items() if "." not in name}
+        return Known(**columns, links=links)
 
 
 def curate_images(
@@ -116,8 +118,9 @@ def cluster_sentences(
     with timed("sentences: letters"):
         fresh = [texts[i] for i in np.flatnonzero(is_new).tolist()]
         letters = np.array([text_identity(text) for text in fresh], np.uint64)
-        letters = filled(letters, is_new, known and known.identity)
-        bands = filled(text_bands(fresh), is_new, known and known.bands)
+        before = _columns(known)
+        letters = filled(letters, is_new, before.get("identity"))
+        bands = filled(text_bands(fresh), is_new, before.get("bands"))
     sketches = _sketches("sentences", vectors, centroids, is_new, known, least)
     semantic = _cosine_links("sentences", vectors, sketches, is_new, len(centroids), least, memory_bytes)
     with timed("sentences: texts"):
@@ -149,12 +152,16 @@ def _sketches(
         with timed(f"{name}: heads"):
             heads[start : start + _ASSIGN_ROWS] = vector_heads(rows, basis)
         del rows
-    heads = filled(heads, is_new, known and known.heads)
-    same = filled(np.concatenate(hashes), is_new, known and known.vector_hash)
-    all_counts = filled(np.concatenate(counts), is_new, known and np.diff(known.limits))
-    of_new = np.repeat(is_new, all_counts)
-    near = filled(np.concatenate(cells), of_new, known and known.cells)
+    before = _columns(known)
+    heads = filled(heads, is_new, before.get("heads"))
+    same = filled(np.concatenate(hashes), is_new, before.get("vector_hash"))
+    all_counts = filled(np.concatenate(counts), is_new, before.get("counts"))
+    near = filled(np.concatenate(cells), np.repeat(is_new, all_counts), before.get("cells"))
     return {"limits": np.r_[0, np.cumsum(all_counts)], "cells": near, "heads": heads, "vector_hash": same}
+
+
+def _columns(known: Known | None) -> dict[str, np.ndarray]:
+    return {} if known is None else {**known.arrays(), "counts": np.diff(known.limits)}
 
 
 def filled(new: np.ndarray, is_new: np.ndarray, old: np.ndarray | None) -> np.ndarray:

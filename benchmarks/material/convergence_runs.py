@@ -17,6 +17,8 @@ from realsyn_ops.errors import ServiceError
 
 STEPS = ("images", "sentences", "pair")
 """What the Dags `curate_images`, `cluster_sentences` and `pair_texts` do over all days."""
+LIGHT_FACTOR = 2
+"""Light columns are held once, and once more in part while they are sorted and joined."""
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 
@@ -64,3 +66,8 @@ def cpu_seconds(answer: dict[str, Any], step: str = "") -> float:
 def peak_bytes(answer: dict[str, Any]) -> int:
     """The most memory that the process held in any step."""
     return max(answer["peaks"].values())
+
+
+def allowed_bytes(answer: dict[str, Any], memory_bytes: int) -> int:
+    """What the process may hold: the budget, what it held before it began, and the light columns with their copies."""
+    return int(memory_bytes + answer["fixed_bytes"] + LIGHT_FACTOR * answer["light_bytes"])

@@ -15,7 +15,16 @@ import faiss
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from benchmarks.material.convergence import Known, cluster_sentences, curate_images, peak_bytes, peaks, seconds, timed
+from benchmarks.material.convergence import (
+    Known,
+    cluster_sentences,
+    curate_images,
+    default,
+    peak_bytes,
+    peaks,
+    seconds,
+    timed,
+)
 from benchmarks.material.pairing import Paired, pair_texts
 from benchmarks.material.whole_corpus import SENTENCES_PER_IMAGE, Vectors, make
 from realsyn_ops.plans import PairPlan
@@ -51,7 +60,7 @@ def fit(folder: Path) -> dict[str, Any]:
         sight = calibrate(
             images.unit(_drawn(len(images), _CALIBRATE_IMAGES)),
             sentences.unit(_drawn(len(sentences), _CALIBRATE_SENTENCES)),
-            target_recall=PairPlan.__dataclass_fields__["target_recall"].default,
+            target_recall=default(PairPlan, "target_recall"),
             n_texts=3,
             seed=0,
         )
@@ -103,7 +112,7 @@ def _run(
     made = {"images": images, "sentences": sentences}
     if not everything:
         for kind, one in made.items():
-            np.savez(folder / f"known_{kind}.npz", **one.arrays())
+            np.savez(folder / f"known_{kind}.npz", **one.arrays())  # type: ignore[arg-type]
         np.savez(folder / "paired.npz", **paired.__dict__)
     light = sum(array.nbytes for one in made.values() for array in one.arrays().values())
     light += sum(array.nbytes for array in paired.__dict__.values())

@@ -45,6 +45,16 @@ class Paired:
         positions = np.where(self.positions >= 0, sentences[self.positions], -1)
         return replace(self, images=images[self.images], sentences=sentences[self.sentences], positions=positions)
 
+    def of_rows(self, images: np.ndarray, sentences: np.ndarray) -> dict[str, np.ndarray]:
+        """How some of the kept images and sentences (rows, ascending) see each other."""
+        is_there = np.zeros(len(self.images), bool)
+        is_there[images] = True
+        return {
+            "clusters": self.clusters[images], "counts": np.diff(self.limits)[images],
+            "probed": self.probed[np.repeat(is_there, np.diff(self.limits))],
+            "seen": self.seen[sentences], "codes": self.codes[sentences],
+        }  # fmt: skip
+
 
 def pair_texts(
     images: Vectors, sentences: Vectors, kept: tuple[np.ndarray, np.ndarray], centroids: np.ndarray, sight: Sight, *,
@@ -95,11 +105,13 @@ def _seen(
 ) -> Paired:  # fmt: skip
     """How the kept records see each other: made for the new ones, known for the others; no texts yet."""
     is_new = [np.ones(len(rows), bool) for rows in kept]
-    of_known = [np.empty(0, np.int64)] * 2
+    before: dict[str, np.ndarray] = {}
     if known is not None:
-        for kind, (rows, before) in enumerate(zip(kept, (known.images, known.sentences), strict=True)):
-            is_new[kind] = ~np.isin(rows, before)
-            of_known[kind] = np.searchsorted(before, rows[~is_new[kind]])
+        of_known = []
+        for kind, (rows, then) in enumerate(zip(kept, (known.images, known.sentences), strict=True)):
+            is_new[kind] = ~np.isin(rows, then)
+            of_known.append(np.searchsorted(then, rows[~is_new[kind]]))
+        before = known.of_rows(*of_known)
     counts, probed, clusters = [np.empty(0, np.int64)], [np.empty(0, np.uint16)], [np.empty(0, np.int64)]
     with timed("pair: clusters"):
         quantizer = Quantizer(centroids)
@@ -117,25 +129,17 @@ def _seen(
             vectors = sentences.unit(mine)
             seen.append(assign(sight, vectors).astype(np.int32))
             codes.append(sentence_codes(sight, vectors) if sight.has_codes else np.empty((len(mine), 0), np.uint8))
-    old = None if known is None else known
-    all_counts = filled(np.concatenate(counts), is_new[0], old and np.diff(old.limits)[of_known[0]])
-    if old is None:
-        near = np.concatenate(probed)
-    else:
-        is_kept = np.zeros(len(old.images), bool)
-        is_kept[of_known[0]] = True
-        near = old.probed[np.repeat(is_kept, np.diff(old.limits))]
-        near = filled(np.concatenate(probed), np.repeat(is_new[0], all_counts), near)
+    all_counts = filled(np.concatenate(counts), is_new[0], before.get("counts"))
     shape = len(kept[0]), N_TEXTS
     return Paired(
         *kept,
-        clusters=filled(np.concatenate(clusters), is_new[0], old and old.clusters[of_known[0]]),
+        clusters=filled(np.concatenate(clusters), is_new[0], before.get("clusters")),
         limits=np.r_[0, np.cumsum(all_counts)],
-        probed=near,
+        probed=filled(np.concatenate(probed), np.repeat(is_new[0], all_counts), before.get("probed")),
         positions=np.full(shape, -1, np.int64),
         similarities=np.zeros(shape, np.float32),
-        seen=filled(np.concatenate(seen), is_new[1], old and old.seen[of_known[1]]),
-        codes=filled(np.concatenate(codes), is_new[1], old and old.codes[of_known[1]]),
+        seen=filled(np.concatenate(seen), is_new[1], before.get("seen")),
+        codes=filled(np.concatenate(codes), is_new[1], before.get("codes")),
     )
 
 

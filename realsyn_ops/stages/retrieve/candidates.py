@@ -162,11 +162,13 @@ def _search(
         )  # fmt: skip
         exact[ids < 0] = -np.inf
         margin = margins[pending, None]
-        exact[exact - approximate > margin + _ERROR] = -np.inf
+        exact[(exact - approximate > margin + _ERROR) | (exact + _ERROR < least[pending, None])] = -np.inf
         kept = min(width, max(n + _SPARE, width // 16 if width < len(rank) else width))
         order = np.argpartition(-exact, kept - 1, axis=1)[:, :kept]
         kept_ids, kept_exact = np.take_along_axis(ids, order, axis=1), np.take_along_axis(exact, order, axis=1)
-        fine = _exact(asking, read, np.take_along_axis(places, order, axis=1))
+        fine = np.full(kept_exact.shape, -np.inf)
+        some = np.flatnonzero(np.isfinite(kept_exact).any(axis=1))
+        fine[some] = _exact(asking[some], read, np.take_along_axis(places, order, axis=1)[some])
         underrated = fine - np.take_along_axis(approximate, order, axis=1).astype(np.float64) > margin
         fine[underrated | ~np.isfinite(kept_exact)] = -np.inf
         best = np.lexsort((rank[kept_ids], -fine), axis=1)[:, :n]
@@ -211,6 +213,7 @@ def _scan(index: Any, queries: np.ndarray, lists: list[np.ndarray], k: int) -> t
 def _index(sight: Sight, sentences: np.ndarray, clusters: np.ndarray, n_lists: int | None = None) -> Any:
     """An inverted file of the sentences: of their codes, or of themselves where there are no codes."""
     n_lists = n_lists or sight.n_clusters
+    index: Any
     if sight.has_codes:
         index = _pq_index(sight, n_lists)
     else:
