@@ -148,7 +148,7 @@ def _definitions(home: Path, console: Console) -> np.ndarray:
 
 
 def _write(blocks: Iterable[np.ndarray], folder: Path, n: int) -> int:
-    """A row in ten into `held.npy`, the first ones, the others into `train.npy`; returns how many clusters those get."""
+    """A row in ten (the first) into `held.npy`, the others into `train.npy`; returns how many clusters those get."""
     n_held, start = n // 10, 0
     held = np.lib.format.open_memmap(folder / "held.npy", "w+", np.float32, (n_held, 384))
     train = np.lib.format.open_memmap(folder / "train.npy", "w+", np.float32, (n - n_held, 384))

@@ -6,21 +6,29 @@ are compared by a digest of every record's survivor, similarity and component, w
 
 - `records` at once, in one more order, in days, and a last day of a hundredth of them;
 - `shuffles` orders of `exact_records`, and there faiss' exact range search beside ours;
-- from 100 thousand to `largest` for how cost and memory grow.
+- from 100 thousand to `largest` for how cost and memory grow;
+- wallpapers of Debian packages with planted re-encodings, halvings and crops beside imagededup's PHash as it comes: by
+  hash alone, by hashes of windows, and as the flow links them (hash and the demo encoder's visual embedding). The
+  crops keep 80 to 95% of each side, which is what the windows are made for.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks.material.dedup_pictures import CHANGES, plant
 from realsyn_ops.cli.bench import Check, Measurement
+from realsyn_ops.cli.peers import run_peer
 from realsyn_ops.cli.services import PROJECT
+from realsyn_ops.demo.packages import fetch
 from realsyn_ops.errors import ServiceError
 
 SUMMARY = "near-duplicates among a million vectors: recall, order, days, cost, beside exact range search"
@@ -32,6 +40,7 @@ _FAULTS = {
     "members_outside": "members outside the threshold of their survivor",
     "linked_survivors": "survivors that are near-duplicates of each other",
 }
+_WALLPAPERS = ["mate-backgrounds", "lomiri-wallpapers-16.04"]
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 
@@ -62,11 +71,13 @@ def measure(
             most = _Corpus(Path(scratch) / "large", largest, console)
             large = most.run("rebuild", seed=0)
             most.clear()
+        pictures = _pictures(home, Path(scratch), console)
     sizes = {exact_records: first, records: whole, largest: large}
     figures: dict[str, Any] = {f"{n:,} records": _row(n, answer) for n, answer in sizes.items()}
     figures[f"{exact_records:,}, range search"] = {"cpu_seconds": _cpu(ranged)}
     figures[f"{records:,}, last day of 1 in {DAY_SHARE}"] = _row(records, last)
     figures["planted pairs, near-misses"] = f"{main.made['near']:,}, {main.made['missed']:,}"
+    figures |= pictures
     same_small = {answer["digest"] for answer in (first, small_days, *orders)}
     same_main = {answer["digest"] for answer in (whole, shuffled, in_days, last)}
     costs = [_cpu(answer) / n for n, answer in sizes.items()]
@@ -80,8 +91,48 @@ def measure(
         Check("share of a rebuild that a day of a hundredth costs", _cpu(last) / _cpu(whole), "<=", 0.03),
         Check("CPU-seconds a record, most beside least", max(costs) / min(costs), "<=", 1.3),
         Check("peak bytes a record", whole["peak_rss_bytes"] / records, "<=", MAX_BYTES_PER_RECORD),
+        *(
+            Check(f"pictures: {name} of crops less imagededup's", pictures["by windows"][name] - peer, ">=", 0)
+            for name, peer in pictures["imagededup"].items()
+            if name in ("pair_f1", "images_per_second")
+        ),
     ]
     return Measurement(f"{records:,} vectors of 384, threshold 0.9", figures, checks)
+
+
+def _pictures(home: Path, scratch: Path, console: Console) -> dict[str, dict[str, float]]:
+    """By each way and by the peer: images per second, precision, recall and F1 of pairs, recall of each change."""
+    originals = [
+        path for folder in fetch(_WALLPAPERS, home / "cache").values() for path in sorted(folder.rglob("*.jpg"))
+    ]
+    (scratch / "pictures").mkdir()
+    # The same wallpaper in several sizes is one original.
+    once = [path for path in originals if not path.is_symlink() and not re.search(r"_\d+x\d+$", path.stem)]
+    files, groups = plant(once, scratch / "pictures")
+    listed = scratch / "list"
+    listed.write_text("\n".join(map(str, files)))
+    truth = {(i, j) for i, j in combinations(range(len(files)), 2) if groups[i] == groups[j]}
+    answers = {}
+    for name, way in (("by hash", "hash"), ("by windows", "crops"), ("as the flow", "flow")):
+        console.print(f"{len(files)} pictures: {way}", highlight=False)
+        answers[name] = _run("dedup_pictures", str(listed), way, str(home))
+    console.print("imagededup", highlight=False)
+    answers["imagededup"] = run_peer("imagededup", "imagededup_duplicates.py", [str(listed)], home, console)
+    rows = {}
+    for name, answer in answers.items():
+        found = {(one, other) for one, other in answer["pairs"]}
+        right = len(found & truth)
+        rows[name] = {
+            "images_per_second": len(files) / answer["seconds"],
+            "pair_precision": right / max(1, len(found)),
+            "pair_recall": right / len(truth),
+            "pair_f1": 2 * right / (len(found) + len(truth)),
+            **{
+                change: sum((i, i + place) in found for i in range(0, len(files), 1 + len(CHANGES))) / len(once)
+                for place, change in enumerate(CHANGES, 1)
+            },
+        }
+    return rows
 
 
 class _Corpus:
@@ -94,23 +145,27 @@ class _Corpus:
 
     def run(self, task: str, **arguments: int) -> dict[str, Any]:
         self.console.print(f"{self.n:,}: {task} {arguments or ''}", highlight=False)
-        arguments_json = json.dumps({"folder": str(self.folder), **arguments})
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.material.dedup_tasks", task, arguments_json],
-            cwd=PROJECT,
-            env={**os.environ, **_ONE_THREAD, "PYTHONPATH": str(PROJECT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise ServiceError(f"{task} failed: {done.stderr.strip()[-1000:]}")
-        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-        return answer
+        return _run("dedup_tasks", task, json.dumps({"folder": str(self.folder), **arguments}))
 
     def clear(self) -> None:
         for path in self.folder.iterdir():
             path.unlink()
+
+
+def _run(module: str, *arguments: str) -> dict[str, Any]:
+    """The JSON object that a module of `benchmarks/material/` prints last, run in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.material.{module}", *arguments],
+        cwd=PROJECT,
+        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ServiceError(f"{module} {arguments[0]} failed: {done.stderr.strip()[-1000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
 
 
 def _cpu(answer: dict[str, Any]) -> float:

@@ -26,6 +26,12 @@ class Settings(BaseSettings):
     memory_bytes: int = Field(
         2 * 2**30, ge=64 * 2**20, description="What a step over the whole corpus may hold of vectors at once."
     )
+    ray_address: str = Field(
+        "",
+        pattern=r"^((ray://)?[\w.-]+:\d+)?$",
+        description="Ray cluster that makes the shards, e.g. ray://host:10001; empty: mapped tasks make them.",
+    )
+    ray_gpus: float = Field(0, ge=0, description="GPUs that a worker on the Ray cluster takes for itself.")
     preset: Literal["demo", "clip", "paper"] = Field(
         "demo", description="Models a run takes unless its params say otherwise."
     )

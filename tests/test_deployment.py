@@ -55,7 +55,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Every service with the example's values in place."""
     values = example_values()
     if has_compose():
-        command = ["docker", "compose", "-f", COMPOSE, "--env-file", EXAMPLE, "--profile", "gpu", "--profile", "vllm"]
+        profiles = [part for name in ("gpu", "vllm", "ray") for part in ("--profile", name)]
+        command = ["docker", "compose", "-f", COMPOSE, "--env-file", EXAMPLE, *profiles]
         env = {name: value for name, value in os.environ.items() if name not in values}
         resolved = subprocess.run([*command, "config", "--format", "json"], capture_output=True, check=False, env=env)
         assert resolved.returncode == 0, resolved.stderr.decode()
@@ -118,6 +119,29 @@ def test_tasks_go_to_the_cpu_worker_and_the_gpu_worker_has_a_device_and_its_own_
     assert gpu["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
     assert gpu["build"]["args"] == {"LOCK": "requirements-gpu.lock"}
     assert gpu["image"] != cpu["image"]
+
+
+def test_ray_nodes_are_set_up_like_airflows_workers_and_ray_knows_their_options(services: dict[str, Any]) -> None:
+    worker = services["worker-cpu"]
+    for name in ("ray-head", "ray-worker"):
+        node = services[name]
+        assert node["image"] == worker["image"]
+        assert node["environment"] == worker["environment"]
+        assert node["profiles"] == ["ray"]
+        for program, *options in (node["command"], node["healthcheck"]["test"][1:]):
+            known = subprocess.run(
+                [Path(sys.executable).parent / program, options[0], "--help"],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert {o.partition("=")[0] for o in options if o.startswith("--")} <= set(
+                re.findall(r"--[\w-]+", known.stdout)
+            )
+    port = dict(o.removeprefix("--").split("=") for o in services["ray-head"]["command"] if "=" in o)
+    assert f"--address=ray-head:{port['port']}" in services["ray-worker"]["command"]
+    assert f"ray://ray-head:{port['ray-client-server-port']}" in EXAMPLE.read_text()
+    assert worker["environment"]["RAY_AUTH_MODE"] == "token"
 
 
 def test_no_secret_stands_in_the_compose_file_or_in_the_example() -> None:

@@ -6,9 +6,10 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageCms
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
-from realsyn_ops.image_codec import decode_image, image_format, reduce_image
+from realsyn_ops.image_codec import ImageInfo, decode_image, image_format, read_image, reduce_image
+from realsyn_ops.records import Reason
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -36,6 +37,105 @@ def deep_png(channels: int, value: int) -> bytes:
     rows = (b"\0" + struct.pack(">H", value) * 4 * channels) * 4
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
+
+
+def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    found, place = [], 8
+    while place < len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        found.append((data[place + 4 : place + 8], data[place + 8 : place + 8 + length]))
+        place += 12 + length
+    return found
+
+
+def joined(parts: list[tuple[bytes, bytes]]) -> bytes:
+    body = (
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+def interlaced() -> bytes:
+    """53 x 37 in Adam7's seven passes, no filters."""
+    pixels = np.asarray(scene(53, 37))
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    rows = b"".join(
+        b"\0" + row.tobytes() for top, left, down, across in passes for row in pixels[top::down, left::across]
+    )
+    header = struct.pack(">IIBBBBB", 53, 37, 8, 2, 0, 0, 1)
+    return joined([(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+
+
+def glass(width: int = 53, height: int = 37) -> Image.Image:
+    """A scene with every degree of transparency."""
+    picture = scene(width, height).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize((width, height)))
+    return picture
+
+
+def oriented(picture: Image.Image) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(picture, "PNG", exif=exif)
+
+
+PNGS: dict[str, bytes] = {
+    "RGB": encoded(scene(53, 37), "PNG"),
+    "RGBA": encoded(glass(), "PNG"),
+    "opaque RGBA": encoded(scene(53, 37).convert("RGBA"), "PNG"),
+    "one pixel": encoded(scene(1, 1), "PNG"),
+    "grey": encoded(scene(53, 37).convert("L"), "PNG"),
+    "grey with alpha": encoded(glass().convert("LA"), "PNG"),
+    "palette": encoded(scene(53, 37).quantize(200), "PNG"),
+    "small palette with alpha": encoded(scene(53, 37).quantize(16), "PNG", transparency=bytes(range(0, 256, 16))),
+    "two colours": encoded(scene(53, 37).convert("1"), "PNG"),
+    "a transparent colour": encoded(scene(53, 37), "PNG", transparency=scene(53, 37).getpixel((9, 9))),
+    "interlaced": interlaced(),
+    "16 bits": deep_png(3, 0x80FF),
+    "turned": oriented(scene(53, 37)),
+    "turned, said at the end": joined([*(c := chunks(oriented(scene(53, 37))))[:1], *c[2:-1], c[1], c[-1]]),
+    "many IDAT": joined(
+        [*(c := chunks(encoded(scene(53, 37), "PNG")))[:1], *((b"IDAT", bytes([b])) for b in c[1][1]), c[-1]]
+    ),
+}
+
+
+def by_pillow(data: bytes) -> Image.Image:
+    """On white and turned, by Pillow alone."""
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    if image.mode == "I;16" or data[24] == 16:
+        return image.convert("RGB")
+    ground = Image.new("RGBA", image.size, "white")
+    layered = image.convert("RGBA")
+    ground.paste(layered, mask=layered)
+    return ground.convert("RGB")
+
+
+@pytest.mark.parametrize("name", PNGS)
+def test_every_kind_of_png_has_the_pixels_that_pillow_gives(name: str) -> None:
+    expected, found = by_pillow(PNGS[name]), decode_image(PNGS[name])
+    assert found.size == expected.size
+    assert found.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", ["RGB", "RGBA", "palette", "interlaced"])
+@pytest.mark.parametrize("damage", ["cut", "a wrong checksum of all rows", "a wrong checksum of a chunk", "few rows"])
+def test_a_damaged_png_is_refused(name: str, damage: str) -> None:
+    data = PNGS[name]
+    parts = [(kind, body) for kind, body in chunks(data) if kind != b"IDAT"]
+    rows = b"".join(body for kind, body in chunks(data) if kind == b"IDAT")
+    short = zlib.compress(zlib.decompress(rows)[:600])
+    damaged = {
+        "cut": data[: len(data) // 2],
+        "a wrong checksum of all rows": joined([*parts[:-1], (b"IDAT", rows[:-1] + bytes([rows[-1] ^ 1])), parts[-1]]),
+        "a wrong checksum of a chunk": data[:29] + b"\0\0\0\0" + data[33:],
+        "few rows": joined([*parts[:-1], (b"IDAT", short), parts[-1]]),
+    }[damage]
+    assert isinstance(read_image(data, max_pixels=10_000), ImageInfo)
+    assert read_image(damaged, max_pixels=10_000)[0] == Reason.IMAGE_BROKEN  # type: ignore[index]
+    if damage != "a wrong checksum of all rows":
+        with pytest.raises((OSError, SyntaxError, ValueError)):
+            decode_image(damaged)
 
 
 def test_formats_are_told_by_their_first_bytes() -> None:

@@ -17,7 +17,7 @@ FLOW = {"ingest_documents", "curate_images", "cluster_sentences", "pair_texts", 
 SOURCES = [path for part in ("realsyn_ops", "dags", "plugins") for path in sorted((ROOT / part).rglob("*.py"))]
 HEAVY = {
     "numpy", "pandas", "scipy", "torch", "faiss", "great_expectations", "lance", "pyarrow", "PIL", "spacy",
-    "transformers", "open_clip", "nltk",
+    "transformers", "open_clip", "nltk", "ray",
 }  # fmt: skip
 LOAD_DAGS = """
 import importlib.util, json, sys
@@ -69,6 +69,7 @@ def plant(path: Path, line: str) -> None:
         ("realsyn_ops/stages/sample.py", "import airflow", "TID251"),
         ("realsyn_ops/io/shards.py", "from airflow.sdk import task", "TID251"),
         ("realsyn_ops/operators/sampling.py", "import numpy", "TID253"),
+        ("realsyn_ops/operators/ray_shards.py", "import ray", "TID253"),
         ("dags/pair_texts.py", "from PIL import Image", "TID253"),
         ("realsyn_ops/stages/sample.py", "from . import cluster", "TID252"),
     ],
@@ -91,6 +92,8 @@ def test_ruff_names_a_planted_import(copied: Path, file: str, line: str, rule: s
         ("plans.py", "from realsyn_ops.operators import assets", "One direction"),
         ("gates/audit.py", "import airflow", "airflow only at the edge"),
         ("stages/embed.py", "import torch", "torch only in models"),
+        ("operators/ray_shards.py", "import ray", "ray only in ray"),
+        ("ray/job.py", "import airflow", "airflow only at the edge"),
     ],
 )
 def test_the_layers_break_on_a_planted_import(copied: Path, file: str, line: str, contract: str) -> None:

@@ -40,6 +40,8 @@ def test_a_variable_replaces_the_default(
     [
         ("REALSYN_THREADS", "0"),
         ("REALSYN_THREADS", "many"),
+        ("REALSYN_RAY_ADDRESS", "http://ray-head:10001"),
+        ("REALSYN_RAY_ADDRESS", "ray-head"),
         ("REALSYN_PRESET", "huge"),
         ("REALSYN_PRESET", ""),
     ],

@@ -1,8 +1,8 @@
-"""Pictures with planted near-duplicates, and our answer for them, as the flow decodes, hashes, embeds and links them.
+"""Pictures with planted near-duplicates, and our answers for them.
 
-`python -m benchmarks.material.dedup_pictures LIST SIDE HOME`: LIST names a file with one path a line; SIDE is
-`hash` (perceptual hash alone) or `flow` (with the demo encoder's visual embedding). The last line of standard output
-is one JSON object: CPU-seconds, and the linked pairs as positions in the list.
+`python -m benchmarks.material.dedup_pictures LIST WAY HOME`: LIST names a file with one path a line; WAY is `hash`
+(perceptual hash alone), `crops` (hashes of windows) or `flow` (hash and the demo encoder's visual embedding, linked as
+in `curate_images`). The last line of standard output is one JSON object: CPU-seconds, and the linked pairs.
 """
 
 import hashlib
@@ -11,22 +11,25 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from realsyn_ops.image_codec import decode_image
+from realsyn_ops.kinds import Encoder
 from realsyn_ops.models.load import load_encoder
 from realsyn_ops.plans import CuratePlan
-from realsyn_ops.stages.dedup import cosine_links, hash_links
+from realsyn_ops.stages.dedup import Links, cosine_links, crop_links, crop_windows, hash_links, vector_identity
 from realsyn_ops.stages.embed import perceptual_hash
 
 CHANGES = ("re-encoded", "halved", "cropped")
-MAX_DISTANCE = CuratePlan.__dataclass_fields__["max_hash_distance"].default
-MIN_SIMILARITY = CuratePlan.__dataclass_fields__["min_visual_similarity"].default
-_DECODED_SIDE_PX = 512
+MAX_DISTANCE = CuratePlan.max_hash_distance
+MIN_SIMILARITY = CuratePlan.min_visual_similarity
+MAX_CROP_DISTANCE = 10
+_SHARD = 64
 
 
 def plant(originals: Iterable[Path], folder: Path) -> tuple[list[Path], np.ndarray]:
@@ -58,36 +61,52 @@ def plant(originals: Iterable[Path], folder: Path) -> tuple[list[Path], np.ndarr
     return files, np.array(groups)
 
 
-def links_of(files: list[Path], *, embed: bool, models_path: Path) -> tuple[float, np.ndarray]:
-    """CPU-seconds, and the linked pairs (m, 2)."""
+def by_hash(files: list[Path]) -> set[tuple[int, int]]:
+    hashes = np.array([perceptual_hash(_decode(path, 64)) for path in files], np.uint64)
+    return _pairs(hash_links(hashes, np.ones(len(files), bool), max_distance=MAX_DISTANCE)) | _equal(hashes)
+
+
+def by_crops(files: list[Path]) -> set[tuple[int, int]]:
+    hashes = [[perceptual_hash(window) for window in crop_windows(_decode(path, 128))] for path in files]
     everything = np.ones(len(files), bool)
-    encoder = load_encoder("demo", device="cpu", threads=1, models_path=models_path) if embed else None
-    side = _DECODED_SIDE_PX if embed else 64
-    started = time.process_time()
+    return _pairs(crop_links(np.array(hashes, np.uint64), everything, max_distance=MAX_CROP_DISTANCE))
+
+
+def by_flow(files: list[Path], encoder: Encoder) -> set[tuple[int, int]]:
     hashes, visual = [], []
-    for path in files:
-        picture = decode_image(path.read_bytes(), max_side=side)
-        hashes.append(perceptual_hash(picture))
-        if encoder:
-            visual.append(encoder.encode_images([picture])[1])
-    values = np.array(hashes, np.uint64)
-    links = [hash_links(values, everything, max_distance=MAX_DISTANCE)]
-    if encoder:
-        one_cell = np.arange(len(files) + 1), np.zeros(len(files), np.int32)
-        links.append(cosine_links(np.concatenate(visual), *one_cell, everything, min_similarity=MIN_SIMILARITY))
-    pairs = {pair for part in links for pair in zip(part.first.tolist(), part.second.tolist(), strict=True)}
-    seconds = time.process_time() - started
-    same = values[:, None] == values
-    pairs |= set(zip(*(part.tolist() for part in np.nonzero(np.triu(same, 1))), strict=True))
-    return seconds, np.array(sorted(pairs)).reshape(-1, 2)
+    for start in range(0, len(files), _SHARD):
+        pictures = [_decode(path, 512) for path in files[start : start + _SHARD]]
+        hashes += [perceptual_hash(picture) for picture in pictures]
+        visual.append(encoder.encode_images(pictures)[1])
+    values, vectors = np.array(hashes, np.uint64), np.concatenate(visual)
+    one_cell, everything = (np.arange(len(files) + 1), np.zeros(len(files), np.int32)), np.ones(len(files), bool)
+    semantic = cosine_links(vectors, *one_cell, everything, min_similarity=MIN_SIMILARITY)
+    perceptual = hash_links(values, everything, max_distance=MAX_DISTANCE)
+    return _pairs(semantic) | _pairs(perceptual) | _equal(values) | _equal(vector_identity(vectors))
+
+
+def _decode(path: Path, side: int) -> Image.Image:
+    return decode_image(path.read_bytes(), max_side=side)
+
+
+def _pairs(links: Links) -> set[tuple[int, int]]:
+    return set(zip(links.first.tolist(), links.second.tolist(), strict=True))
+
+
+def _equal(values: np.ndarray) -> set[tuple[int, int]]:
+    first, second = np.nonzero(np.triu(values[:, None] == values, 1))
+    return set(zip(first.tolist(), second.tolist(), strict=True))
 
 
 if __name__ == "__main__":
-    listed, kind, home = sys.argv[1:]
-    seconds, pairs = links_of(
-        [Path(line) for line in Path(listed).read_text().splitlines()],
-        embed=kind == "flow",
-        models_path=Path(home) / "models",
-    )
+    listed, way, home = sys.argv[1:]
+    paths = [Path(line) for line in Path(listed).read_text().splitlines()]
+    ways: dict[str, Callable[[list[Path]], set[tuple[int, int]]]] = {"hash": by_hash, "crops": by_crops}
+    if way == "flow":
+        loaded = load_encoder("demo", device="cpu", threads=1, models_path=Path(home) / "models")
+        ways["flow"] = partial(by_flow, encoder=loaded)
+    started = time.process_time()
+    pairs = ways[way](paths)
+    seconds = time.process_time() - started
     peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
-    print(json.dumps({"seconds": seconds, "pairs": pairs.tolist(), "peak_rss_bytes": peak}))
+    print(json.dumps({"seconds": seconds, "pairs": sorted(pairs), "peak_rss_bytes": peak}))

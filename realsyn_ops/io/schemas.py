@@ -123,7 +123,8 @@ CURATED_IMAGES = pa.schema(
         ("similarity", pa.float64()),
     ]
 )
-LINKS = pa.schema([*_KEY, ("other", pa.string()), ("similarity", pa.float64()), ("reason", pa.string())])
+IMAGE_LINKS = pa.schema([*_KEY, ("other", pa.string()), ("similarity", pa.float64()), ("reason", pa.string())])
+SENTENCE_LINKS = IMAGE_LINKS
 SENTENCE_CLUSTERS = pa.schema(
     [
         *_KEY,

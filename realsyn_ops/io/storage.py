@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +16,9 @@ from realsyn_ops.errors import PermanentError, TransientError
 
 _READ_AHEAD_BYTES = 2**22
 _TRANSIENT_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "502", "503", "504"}
+
+_ABSENT_CODES = {"404", "NoSuchKey", "NotFound"}
+_REFUSED_CODES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,8 @@ class Bucket:
 
     name: str
     endpoint_url: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
     region: str = "us-east-1"
 
     @cached_property
@@ -52,6 +55,10 @@ class Bucket:
                 response_checksum_validation="when_required",
             ),
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the client, which belongs to its process: a copy for another one makes its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_s3"}
 
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
@@ -80,15 +87,12 @@ class Bucket:
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Create the object unless it exists: of several writers one gets True (``If-None-Match: *``)."""
-        try:
-            self._s3.put_object(Bucket=self.name, Key=key, Body=data, IfNoneMatch="*")
-        except ClientError as error:
-            if _code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}:
-                return False
-            raise _translated(error, self.uri(key)) from error
-        except BotoCoreError as error:
-            raise TransientError(f"{self.uri(key)}: {error}") from error
-        return True
+        return self._put_if(key, data, IfNoneMatch="*")
+
+    def put_over(self, key: str, data: bytes, *, etag: str) -> bool:
+        """Replace the object if it still has that etag (`find_tagged`): of several writers one gets True
+        (``If-Match``)."""
+        return self._put_if(key, data, IfMatch=etag)
 
     def get(self, key: str) -> bytes:
         response = self._call("get_object", Key=key)
@@ -109,11 +113,23 @@ class Bucket:
         """The object's bytes, None when there is none."""
         return self.get(key) if self.exists(key) else None
 
+    def find_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """The object's bytes and their etag, None when there is none."""
+        try:
+            response = self._s3.get_object(Bucket=self.name, Key=key)
+            return response["Body"].read(), response["ETag"]
+        except ClientError as error:
+            if _code(error) in _ABSENT_CODES:
+                return None
+            raise _translated(error, self.uri(key)) from error
+        except (BotoCoreError, OSError) as error:
+            raise TransientError(f"{self.uri(key)}: {error}") from error
+
     def exists(self, key: str) -> bool:
         try:
             self._s3.head_object(Bucket=self.name, Key=key)
         except ClientError as error:
-            if _code(error) in {"404", "NoSuchKey", "NotFound"}:
+            if _code(error) in _ABSENT_CODES:
                 return False
             raise _translated(error, self.uri(key)) from error
         except BotoCoreError as error:
@@ -166,6 +182,17 @@ class Bucket:
     def copy(self, source: str, target: str) -> None:
         """Copy an object inside the bucket, by the server."""
         self._call("copy_object", Key=target, CopySource={"Bucket": self.name, "Key": source})
+
+    def _put_if(self, key: str, data: bytes, **condition: str) -> bool:
+        try:
+            self._s3.put_object(Bucket=self.name, Key=key, Body=data, **condition)
+        except ClientError as error:
+            if _code(error) in _REFUSED_CODES:
+                return False
+            raise _translated(error, self.uri(key)) from error
+        except BotoCoreError as error:
+            raise TransientError(f"{self.uri(key)}: {error}") from error
+        return True
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         try:

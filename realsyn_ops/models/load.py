@@ -1,17 +1,28 @@
 """Models by name (`realsyn_ops.presets`): the one door to this package. Each function imports its library when called.
 
-`threads` is torch's thread count in this process; `models_path` is where prepared weights lie.
+`threads` is torch's thread count in this process; `models_path` is where prepared weights lie. A process loads a model
+once: what is asked for again is the same object, so a worker that makes many shards keeps its models.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.kinds import Captioner, Encoder, LanguageIdentifier, LanguageModel, Parser, Rewriter, Tagger
 from realsyn_ops.presets import check_spec
 
+Asked = ParamSpec("Asked")
+Model = TypeVar("Model")
 
+
+def _once(load: Callable[Asked, Model]) -> Callable[Asked, Model]:
+    return cache(load)  # type: ignore[return-value]
+
+
+@_once
 def load_encoder(spec: str, *, device: str, threads: int, models_path: Path) -> Encoder:
     with _loading("encoder", spec):
         _prepare_torch(threads)
@@ -25,6 +36,7 @@ def load_encoder(spec: str, *, device: str, threads: int, models_path: Path) -> 
         return OpenClipEncoder(model, pretrained, device)
 
 
+@_once
 def load_tagger(spec: str, *, encoder: Encoder, device: str, threads: int, models_path: Path) -> Tagger:
     with _loading("tagger", spec):
         _prepare_torch(threads)
@@ -35,6 +47,7 @@ def load_tagger(spec: str, *, encoder: Encoder, device: str, threads: int, model
         return ZeroShotTagger(encoder, spec.removeprefix("clip-zero-shot").removeprefix(":"))
 
 
+@_once
 def load_captioner(spec: str, *, device: str, threads: int, models_path: Path) -> Captioner:
     with _loading("captioner", spec):
         if spec == "template":
@@ -47,6 +60,7 @@ def load_captioner(spec: str, *, device: str, threads: int, models_path: Path) -
         return TransformersCaptioner(spec.removeprefix("hf:"), device)
 
 
+@_once
 def load_rewriter(spec: str, *, device: str, threads: int, models_path: Path, api_key: str = "") -> Rewriter:
     with _loading("rewriter", spec):
         if spec == "demo":
@@ -60,6 +74,7 @@ def load_rewriter(spec: str, *, device: str, threads: int, models_path: Path, ap
         return EndpointRewriter(url, model, api_key=api_key)
 
 
+@_once
 def load_language_model(spec: str, *, device: str, threads: int, models_path: Path) -> LanguageModel:
     with _loading("language_model", spec):
         _prepare_torch(threads)
@@ -73,6 +88,7 @@ def load_language_model(spec: str, *, device: str, threads: int, models_path: Pa
         return load_transformers_model(spec.removeprefix("hf:"), device)
 
 
+@_once
 def load_parser(spec: str, *, device: str, threads: int, models_path: Path) -> Parser:
     with _loading("parser", spec):
         from realsyn_ops.models.parser import SpacyParser, demo_pipeline
@@ -82,6 +98,7 @@ def load_parser(spec: str, *, device: str, threads: int, models_path: Path) -> P
         return SpacyParser(spec, spec.removeprefix("spacy:"))
 
 
+@_once
 def load_language_identifier() -> LanguageIdentifier:
     from realsyn_ops.models.language_id import FastTextIdentifier
 

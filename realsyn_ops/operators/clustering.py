@@ -18,6 +18,7 @@ from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works,
 from realsyn_ops.operators.publishing import event_extra, one_table, run_gate, vector_checks
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging
 from realsyn_ops.operators.sentence_filter import FILTER, SCORE, SITES, stage_ranges, stage_sites
+from realsyn_ops.operators.shard_steps import shard_step
 from realsyn_ops.plans import ClusterPlan, shard_bounds
 
 if TYPE_CHECKING:
@@ -64,13 +65,7 @@ def count_words(shards: list[Work]) -> list[Work]:
     staging = open_staging(works[0])
     chosen = ClusterPlan.from_json(staging.plan_json())
     with measured(staging, "count_words"):
-        if chosen.codebook:
-            words = read_codebook(staging.bucket, chosen.codebook).words
-        else:
-            total: Counter[str] = Counter()
-            for table in staging.read(FILTER, "words"):
-                total.update(dict(zip(table["word"].to_pylist(), table["count"].to_pylist(), strict=True)))
-            words = dict(total)
+        words = read_codebook(staging.bucket, chosen.codebook).words if chosen.codebook else _day_words(staging)
         staging.put("words.json", json.dumps(words, sort_keys=True).encode())
     return works
 
@@ -90,14 +85,10 @@ def fit(shards: list[Work]) -> list[Work]:
         )
 
 
-@task
-def assign(work: Work) -> Work:
+@shard_step(links.ASSIGN)
+def assign(staging: "Staging", work: Work) -> None:
     """Lay a shard of new sentences into their clusters."""
-    staging, chosen = _opened(work)
-    if not staging.is_done(links.ASSIGN, work["shard"]):
-        with measured(staging, links.ASSIGN, work["shard"]):
-            links.assign(staging, links.SENTENCES, work, min_similarity=chosen.min_similarity)
-    return work
+    links.assign(staging, links.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
 
 
 @task
@@ -109,14 +100,10 @@ def arrange(shards: list[Work]) -> list[Work]:
         return links.arrange(staging, links.SENTENCES, works)
 
 
-@task
-def link(work: Work) -> Work:
+@shard_step(links.LINK)
+def link(staging: "Staging", work: Work) -> None:
     """Link the new sentences of a range of clusters with those they are near to."""
-    staging, chosen = _opened(work)
-    if not staging.is_done(links.LINK, work["shard"]):
-        with measured(staging, links.LINK, work["shard"]):
-            links.link(staging, links.SENTENCES, work, min_similarity=chosen.min_similarity)
-    return work
+    links.link(staging, links.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
 
 
 @task
@@ -161,7 +148,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
 
     staging, chosen = _opened(work)
     with measured(staging, "publish"):
-        version = links.publish_centroids(staging, links.SENTENCES, work, replaces=chosen.codebook, refit=chosen.refit)
+        version = links.publish_centroids(staging, links.SENTENCES, work, chosen)
         scores = staging.read_all(SCORE, "scores")
         embeddings = staging.read_all(SCORE, "embeddings")
         measures = one_table(day_measures(staging, chosen, scores))
@@ -173,12 +160,24 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         changed, n_rows = publish_groups(
             staging, links.SENTENCES, work, schemas.SENTENCE_CLUSTERS, tables, rules=_rules(chosen, version)
         )
-    outlet_events[assets.SENTENCE_CLUSTERS].extra = event_extra(staging, changed, n_rows)
+        drift = links.drift(staging, links.SENTENCES, work, version, _day_words(staging))
+    outlet_events[assets.SENTENCE_CLUSTERS].extra = event_extra(staging, changed, n_rows) | {"drift": drift}
+
+
+def _day_words(staging: "Staging") -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for table in staging.read(FILTER, "words"):
+        total.update(dict(zip(table["word"].to_pylist(), table["count"].to_pylist(), strict=True)))
+    return dict(total)
 
 
 def _opened(work: Work) -> "tuple[Staging, ClusterPlan]":
     staging = open_staging(work)
-    return staging, ClusterPlan.from_json(staging.plan_json())
+    return staging, _chosen(staging)
+
+
+def _chosen(staging: "Staging") -> ClusterPlan:
+    return ClusterPlan.from_json(staging.plan_json())
 
 
 def _rules(chosen: ClusterPlan, codebook: str = "") -> links.Rules:

@@ -21,6 +21,7 @@ from realsyn_ops.operators.run import (
     open_staging,
     resolved_preset,
 )
+from realsyn_ops.operators.shard_steps import shard_step
 from realsyn_ops.plans import CuratePlan, shard_bounds
 from realsyn_ops.settings import settings
 
@@ -57,8 +58,8 @@ def plan(**context: Any) -> list[Work]:
     return shard_works(staging, images.num_rows, chosen.shard_images)
 
 
-@task
-def embed(work: Work) -> Work:
+@shard_step(STAGE)
+def embed(staging: "Staging", work: Work) -> None:
     """Judge a shard's images by the paper's rules and the deployment's policies; hash and embed those that pass."""
     from dataclasses import asdict, fields
 
@@ -73,9 +74,6 @@ def embed(work: Work) -> Work:
     from realsyn_ops.stages.embed import Appearance, appearance, perceptual_hash
     from realsyn_ops.stages.filter import image_reason
 
-    staging = open_staging(work)
-    if staging.is_done(STAGE, work["shard"]):
-        return work
     chosen = CuratePlan.from_json(staging.plan_json())
     policies = load_policies(settings().image_policies)
     if policy_names(policies) != chosen.image_policies:
@@ -83,66 +81,62 @@ def embed(work: Work) -> Work:
             f"REALSYN_IMAGE_POLICIES is now {policy_names(policies)!r}, the plan has {chosen.image_policies!r}: "
             "trigger the day again"
         )
-    with measured(staging, STAGE, work["shard"]):
-        rows = _shard_rows(staging, chosen, int(work["shard"]))
-        scores, decoded = [], []
-        for row in rows:
-            broken = image_reason(
-                row["width"], row["height"], min_side_px=chosen.min_side_px, max_aspect=chosen.max_aspect
-            )
-            score = {**row, "detail": "", **dict.fromkeys(field.name for field in fields(Appearance))}
-            if broken is None:
-                try:
-                    picture = decode_image(row["data"], max_side=DECODED_SIDE_PX)
-                    score |= asdict(appearance(picture))
-                    decoded.append((score, picture))
-                except (OSError, ValueError) as error:
-                    log.warning("image %s cannot be decoded: %s", row["key"], error)
-                    broken = (Reason.IMAGE_BROKEN, 0.0)
-            score["reason"], score["value"] = broken or (None, None)
-            scores.append(score)
-        for (score, _), refused in zip(decoded, judge_images(policies, [p for _, p in decoded]), strict=True):
-            if refused:
-                name, verdict = refused
-                score |= {"reason": Reason.IMAGE_POLICY, "value": verdict.score, "detail": f"{name}: {verdict.detail}"}
-        kept = [score for score, _ in decoded if score["reason"] is None]
-        pictures = [picture for score, picture in decoded if score["reason"] is None]
-        encoder = load_encoder(
-            resolved_preset(chosen).encoder,
-            device=settings().device,
-            threads=settings().threads,
-            models_path=settings().models_path,
-        )
-        joint, visual = encoder.encode_images(pictures)
-        seen = visual.astype(np.float16)
-        embeddings = [
-            {
-                "key": row["key"],
-                "day": chosen.day,
-                "n_nodes": row["n_nodes"],
-                "n_pixels": row["width"] * row["height"],
-                "phash": perceptual_hash(picture),
-                "vector_hash": same,
-                "embedding": vector,
-                "visual": look,
-            }
-            for row, picture, vector, look, same in zip(
-                kept, pictures, joint.astype(np.float16), seen, vector_identity(seen).tolist(), strict=True
-            )
-        ]
-        schema = schemas.image_embeddings(encoder.dim, encoder.visual_dim)
-        tables = {
-            "scores": pa.Table.from_pylist(scores, schema=schemas.IMAGE_SCORES),
-            "embeddings": pa.Table.from_pylist(embeddings, schema=schema),
+    rows = _shard_rows(staging, chosen, int(work["shard"]))
+    scores, decoded = [], []
+    for row in rows:
+        broken = image_reason(row["width"], row["height"], min_side_px=chosen.min_side_px, max_aspect=chosen.max_aspect)
+        score = {**row, "detail": "", **dict.fromkeys(field.name for field in fields(Appearance))}
+        if broken is None:
+            try:
+                picture = decode_image(row["data"], max_side=DECODED_SIDE_PX)
+                score |= asdict(appearance(picture))
+                decoded.append((score, picture))
+            except (OSError, ValueError) as error:
+                log.warning("image %s cannot be decoded: %s", row["key"], error)
+                broken = (Reason.IMAGE_BROKEN, 0.0)
+        score["reason"], score["value"] = broken or (None, None)
+        scores.append(score)
+    for (score, _), refused in zip(decoded, judge_images(policies, [p for _, p in decoded]), strict=True):
+        if refused:
+            name, verdict = refused
+            score |= {"reason": Reason.IMAGE_POLICY, "value": verdict.score, "detail": f"{name}: {verdict.detail}"}
+    kept = [score for score, _ in decoded if score["reason"] is None]
+    pictures = [picture for score, picture in decoded if score["reason"] is None]
+    encoder = load_encoder(
+        resolved_preset(chosen).encoder,
+        device=settings().device,
+        threads=settings().threads,
+        models_path=settings().models_path,
+    )
+    joint, visual = encoder.encode_images(pictures)
+    seen = visual.astype(np.float16)
+    embeddings = [
+        {
+            "key": row["key"],
+            "day": chosen.day,
+            "n_nodes": row["n_nodes"],
+            "n_pixels": row["width"] * row["height"],
+            "phash": perceptual_hash(picture),
+            "vector_hash": same,
+            "embedding": vector,
+            "visual": look,
         }
-        rejected = Counter({s["reason"]: 0 for s in scores if s["reason"]})
-        for score in scores:
-            if score["reason"]:
-                rejected[score["reason"]] += score["n_nodes"]
-        counts = by_reason("images", sum(r["n_nodes"] for r in rows), sum(r["n_nodes"] for r in kept), rejected)
-        staging.write(STAGE, work["shard"], tables, counts)
+        for row, picture, vector, look, same in zip(
+            kept, pictures, joint.astype(np.float16), seen, vector_identity(seen).tolist(), strict=True
+        )
+    ]
+    schema = schemas.image_embeddings(encoder.dim, encoder.visual_dim)
+    tables = {
+        "scores": pa.Table.from_pylist(scores, schema=schemas.IMAGE_SCORES),
+        "embeddings": pa.Table.from_pylist(embeddings, schema=schema),
+    }
+    rejected = Counter({s["reason"]: 0 for s in scores if s["reason"]})
+    for score in scores:
+        if score["reason"]:
+            rejected[score["reason"]] += score["n_nodes"]
+    counts = by_reason("images", sum(r["n_nodes"] for r in rows), sum(r["n_nodes"] for r in kept), rejected)
+    staging.write(STAGE, work["shard"], tables, counts)
     log.info("shard %s: %s", work["shard"], counts)
-    return work
 
 
 DECODED_SIDE_PX = 512
@@ -164,14 +158,10 @@ def fit(shards: list[Work]) -> list[Work]:
         )
 
 
-@task
-def assign(work: Work) -> Work:
+@shard_step(links.ASSIGN)
+def assign(staging: "Staging", work: Work) -> None:
     """Lay a shard of new images into their clusters."""
-    staging, chosen = _opened(work)
-    if not staging.is_done(links.ASSIGN, work["shard"]):
-        with measured(staging, links.ASSIGN, work["shard"]):
-            links.assign(staging, links.IMAGES, work, min_similarity=chosen.min_visual_similarity)
-    return work
+    links.assign(staging, links.IMAGES, work, min_similarity=_chosen(staging).min_visual_similarity)
 
 
 @task
@@ -183,14 +173,10 @@ def arrange(shards: list[Work]) -> list[Work]:
         return links.arrange(staging, links.IMAGES, works)
 
 
-@task
-def link(work: Work) -> Work:
+@shard_step(links.LINK)
+def link(staging: "Staging", work: Work) -> None:
     """Link the new images of a range of clusters with those they are near to."""
-    staging, chosen = _opened(work)
-    if not staging.is_done(links.LINK, work["shard"]):
-        with measured(staging, links.LINK, work["shard"]):
-            links.link(staging, links.IMAGES, work, min_similarity=chosen.min_visual_similarity)
-    return work
+    links.link(staging, links.IMAGES, work, min_similarity=_chosen(staging).min_visual_similarity)
 
 
 @task
@@ -235,7 +221,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     staging, chosen = _opened(work)
     day = staging.partition
     with measured(staging, "publish"):
-        version = links.publish_centroids(staging, links.IMAGES, work, replaces=chosen.codebook, refit=chosen.refit)
+        version = links.publish_centroids(staging, links.IMAGES, work, chosen)
         embeddings = staging.read_all(STAGE, "embeddings")
         tables = {
             "image_scores": (schemas.IMAGE_SCORES, {day: one_table(staging.read_all(STAGE, "scores"))}),
@@ -244,12 +230,17 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         changed, n_rows = publish_groups(
             staging, links.IMAGES, work, schemas.CURATED_IMAGES, tables, rules=_rules(chosen, version)
         )
-    outlet_events[assets.CURATED_IMAGES].extra = event_extra(staging, changed, n_rows)
+        drift = links.drift(staging, links.IMAGES, work, version, {})
+    outlet_events[assets.CURATED_IMAGES].extra = event_extra(staging, changed, n_rows) | {"drift": drift}
 
 
 def _opened(work: Work) -> "tuple[Staging, CuratePlan]":
     staging = open_staging(work)
-    return staging, CuratePlan.from_json(staging.plan_json())
+    return staging, _chosen(staging)
+
+
+def _chosen(staging: "Staging") -> CuratePlan:
+    return CuratePlan.from_json(staging.plan_json())
 
 
 def _rules(chosen: CuratePlan, codebook: str = "") -> links.Rules:

@@ -69,7 +69,7 @@ def regroup(
                 "similarity": links.similarity,
                 "reason": pa.array([str(one.reason)] * len(links), pa.string()),
             },
-            schema=schemas.LINKS,
+            schema=schemas.IMAGE_LINKS,
         )
         for one in kinds
         for links in [one.links.at(first_holders(one.values))]
@@ -157,7 +157,7 @@ def publish_groups(
 
     corpus = Corpus(staging.bucket)
     staged = {
-        kind.links: (schemas.LINKS, staging.read_shard(GROUP, work["shard"], "links")),
+        kind.links: (schemas.IMAGE_LINKS, staging.read_shard(GROUP, work["shard"], "links")),
         kind.groups: (schema, staging.read_shard(GROUP, work["shard"], "groups")),
     }
     rules.forget_others(kind, staging)

@@ -8,8 +8,9 @@ published groups were made by, every record is new.
 
 import io
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import logging
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.errors import TransientError
 from realsyn_ops.operators.corpus_rows import CorpusRows, corpus_rows
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
     from realsyn_ops.io.shards import Staging
     from realsyn_ops.io.storage import Bucket
+    from realsyn_ops.plans import ClusterPlan, CuratePlan
+
+log = logging.getLogger(__name__)
 
 FIT, ASSIGN, ARRANGE, LINK = "fit", "assign", "arrange", "link"
 ASSIGN_ROWS = 100_000
-SAMPLE_PER_CENTROID = 256
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def fit(staging: "Staging", kind: Kind, *, codebook: str, rows_per_cluster: int,
 
     from realsyn_ops.io.codebook import read_codebook
     from realsyn_ops.records import hash_order
-    from realsyn_ops.stages.cluster import fit_centroids, n_clusters
+    from realsyn_ops.stages.cluster import ROWS_PER_CENTROID, fit_centroids, n_clusters
 
     rows = kind.rows(staging)
     keys = rows["key"]
@@ -113,7 +116,7 @@ def fit(staging: "Staging", kind: Kind, *, codebook: str, rows_per_cluster: int,
         centroids = read_codebook(staging.bucket, codebook, kind.name).centroids
     else:
         k = n_clusters(len(rows), rows_per_cluster=rows_per_cluster)
-        sample = sorted(range(len(keys)), key=lambda i: hash_order(keys[i], seed))[: k * SAMPLE_PER_CENTROID]
+        sample = sorted(range(len(keys)), key=lambda i: hash_order(keys[i], seed))[: k * ROWS_PER_CENTROID]
         centroids = fit_centroids(rows.vectors(np.sort(np.asarray(sample, np.int64))), k=k, seed=seed)
     content = npy(centroids)
     name = digest([new, digest_bytes(content)])
@@ -209,17 +212,62 @@ def published_codebook(bucket: "Bucket", kind: Kind) -> str:
     return str(json.loads(found)["codebook"])
 
 
-def publish_centroids(staging: "Staging", kind: Kind, work: Work, *, replaces: str, refit: bool) -> str:
+def publish_centroids(staging: "Staging", kind: Kind, work: Work, chosen: "CuratePlan | ClusterPlan") -> str:
     """Put the run's centroids in force where they are new; returns the version of the codebook in force."""
     from realsyn_ops.io.codebook import Codebook, publish_codebook, read_codebook
+    from realsyn_ops.stages.drift import fit_statistics
 
-    if replaces and not refit:
+    replaces = chosen.codebook
+    if replaces and not chosen.refit:
         return replaces
     words = json.loads(staging.get("words.json")) if kind is SENTENCES else {}
     if replaces:
         words = read_codebook(staging.bucket, replaces, kind.name).words
-    codebook = Codebook(words, read_centroids(staging, work))
-    return publish_codebook(staging.bucket, codebook, kind.name, replaces=replaces)
+    centroids = read_centroids(staging, work)
+    fitted = fit_statistics(*_clusters(staging, work), k=len(centroids), seed=chosen.seed)
+    return publish_codebook(
+        staging.bucket,
+        Codebook(words, centroids),
+        kind.name,
+        replaces=replaces,
+        statistics=asdict(fitted),
+        when=staging.partition,
+        why="refit" if replaces else "first day",
+    )
+
+
+def drift(staging: "Staging", kind: Kind, work: Work, codebook: str, words: dict[str, int]) -> dict[str, Any]:
+    """How far the day's records have drifted from those that the codebook in force was fitted on, and whether that
+    asks for a new one; kept as ``corpus/drift/KIND.json`` for whoever looks. Nothing when the fit left no statistics.
+    """
+    import numpy as np
+
+    from realsyn_ops.io.codebook import read_codebook, read_statistics
+    from realsyn_ops.stages.drift import DriftLimits, Fit, drift_reasons
+    from realsyn_ops.stages.drift import drift as measure
+
+    fitted = read_statistics(staging.bucket, codebook, kind.name)
+    if fitted is None:
+        return {}
+    clusters, similarities = _clusters(staging, work, day=staging.partition)
+    fit = Fit(**{**fitted, "sizes": tuple(fitted["sizes"])})
+    known = read_codebook(staging.bucket, codebook, kind.name).words
+    found = measure(fit, clusters, np.asarray(similarities), words=words, fitted_words=known)
+    reasons = drift_reasons(found, DriftLimits())
+    figures = {"day": staging.partition, "codebook": codebook, **asdict(found), "asks_for_refit": reasons}
+    staging.bucket.put(f"corpus/drift/{kind.name}.json", json.dumps(figures, sort_keys=True).encode())
+    if reasons:
+        log.warning("the codebook of %s no longer fits: %s; run a day with New codebook", kind.name, "; ".join(reasons))
+    return figures
+
+
+def _clusters(staging: "Staging", work: Work, *, day: str | None = None) -> "tuple[np.ndarray, np.ndarray]":
+    """Clusters and similarities to their centroids of the run's records: all, or those of a day."""
+    import pyarrow.compute as pc
+
+    groups = staging.read_shard("group", work["shard"], "groups")
+    groups = groups if day is None else groups.filter(pc.equal(groups["day"], day))
+    return groups["cluster"].to_numpy(), groups["centroid_similarity"].to_numpy()
 
 
 def read_centroids(staging: "Staging", work: Work) -> "np.ndarray":

@@ -17,6 +17,7 @@ from realsyn_ops.operators import pair_rules
 from realsyn_ops.operators.links import SENTENCES, published_codebook
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
 from realsyn_ops.operators.search import PREPARE, RETRIEVE, calibrate, measure_recall, paired_rows, shard_texts
+from realsyn_ops.operators.shard_steps import shard_step
 from realsyn_ops.plans import PairPlan, check_day, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
@@ -91,14 +92,10 @@ def prepare(work: Work) -> list[Work]:
     return [{"staging": staging.prefix, "shard": f"{start}-{stop}-{name}", "prepared": name} for start, stop in bounds]
 
 
-@task
-def retrieve(work: Work) -> Work:
+@shard_step(RETRIEVE)
+def retrieve(staging: "Staging", work: Work) -> None:
     """The realistic texts of a shard of images: over all sentences, or those in force and the new ones."""
-    staging, chosen = opened(work)
-    if not staging.is_done(RETRIEVE, work["shard"]):
-        with measured(staging, RETRIEVE, work["shard"]):
-            _stage_texts(staging, chosen, work)
-    return work
+    _stage_texts(staging, PairPlan.from_json(staging.plan_json()), work)
 
 
 @task

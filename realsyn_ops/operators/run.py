@@ -37,10 +37,14 @@ DEFAULT_ARGS = {
 
 def open_bucket() -> "Bucket":
     """The deployment's bucket, by its Airflow Connection."""
+    connection = Connection.get(settings().s3_conn_id)
+    return bucket_behind(connection, connection.extra_dejson)
+
+
+def bucket_behind(connection: Connection, extra: Mapping[str, str]) -> "Bucket":
+    """The bucket that a Connection and its extra lead to."""
     from realsyn_ops.io.storage import Bucket
 
-    connection = Connection.get(settings().s3_conn_id)
-    extra = connection.extra_dejson
     return Bucket(
         settings().bucket,
         extra.get("endpoint_url"),

@@ -5,10 +5,9 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import task
-
 from realsyn_ops.operators.measures import key_range, known_measures
-from realsyn_ops.operators.run import Work, by_reason, measured, open_staging, resolved_preset
+from realsyn_ops.operators.run import Work, by_reason, resolved_preset
+from realsyn_ops.operators.shard_steps import shard_step
 from realsyn_ops.plans import ClusterPlan
 from realsyn_ops.settings import settings
 
@@ -25,47 +24,41 @@ SITES = "sites"
 Row = dict[str, Any]
 
 
-@task
-def filter_shard(work: Work) -> Work:
+@shard_step(FILTER)
+def filter_shard(staging: "Staging", work: Work) -> dict[str, int]:
     """The quality rules on a shard, cheap ones first, the parser last; and the words of what passes."""
     import pyarrow as pa
 
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.stages.filter import word_tokens
 
-    staging = open_staging(work)
-    if staging.is_done(FILTER, work["shard"]):
-        return work
     chosen = ClusterPlan.from_json(staging.plan_json())
-    with measured(staging, FILTER, work["shard"]) as cost:
-        corpus = Corpus(staging.bucket)
-        keys = shard_keys(staging, work["shard"])
-        rows: list[Row] = corpus.read(
-            "sentences", ["key", "day", "text", "n_nodes"], day=chosen.day, where=key_range(keys)
-        ).to_pylist()
-        _judge_texts(rows, chosen)
-        _judge_language(rows, chosen)
-        _judge_boilerplate(rows, chosen, staging, corpus, keys)
-        cost |= _judge_parses(rows, chosen, known_measures(corpus, chosen, "parsed_by", keys=keys))
-        words: Counter[str] = Counter()
-        for row in _passing(rows):
-            for word in word_tokens(row["text"]):
-                words[word] += row["n_nodes"]
-        ordered = sorted(words.items())
-        tables = {
-            "sentences": pa.Table.from_pylist(rows, schema=_filtered_schema()),
-            "words": pa.table(
-                {"word": [w for w, _ in ordered], "count": pa.array([c for _, c in ordered], pa.int64())}
-            ),
-        }
-        counts = _counts(rows)
-        staging.write(FILTER, work["shard"], tables, counts)
+    corpus = Corpus(staging.bucket)
+    keys = shard_keys(staging, work["shard"])
+    rows: list[Row] = corpus.read(
+        "sentences", ["key", "day", "text", "n_nodes"], day=chosen.day, where=key_range(keys)
+    ).to_pylist()
+    _judge_texts(rows, chosen)
+    _judge_language(rows, chosen)
+    _judge_boilerplate(rows, chosen, staging, corpus, keys)
+    cost = _judge_parses(rows, chosen, known_measures(corpus, chosen, "parsed_by", keys=keys))
+    words: Counter[str] = Counter()
+    for row in _passing(rows):
+        for word in word_tokens(row["text"]):
+            words[word] += row["n_nodes"]
+    ordered = sorted(words.items())
+    tables = {
+        "sentences": pa.Table.from_pylist(rows, schema=_filtered_schema()),
+        "words": pa.table({"word": [w for w, _ in ordered], "count": pa.array([c for _, c in ordered], pa.int64())}),
+    }
+    counts = _counts(rows)
+    staging.write(FILTER, work["shard"], tables, counts)
     log.info("shard %s: %s, %s", work["shard"], counts, cost)
-    return work
+    return cost
 
 
-@task
-def score(work: Work) -> Work:
+@shard_step(SCORE)
+def score(staging: "Staging", work: Work) -> dict[str, int]:
     """Entropy and perplexity of a shard's sentences (the semantic filter), then embeddings of those that pass."""
     import numpy as np
     import pyarrow as pa
@@ -75,36 +68,32 @@ def score(work: Work) -> Work:
     from realsyn_ops.models.load import load_encoder
     from realsyn_ops.stages.dedup import N_BANDS, text_bands, text_identity, vector_identity
 
-    staging = open_staging(work)
-    if staging.is_done(SCORE, work["shard"]):
-        return work
     chosen = ClusterPlan.from_json(staging.plan_json())
-    with measured(staging, SCORE, work["shard"]) as cost:
-        rows: list[Row] = staging.read_shard(FILTER, work["shard"], "sentences").to_pylist()
-        judged = _passing(rows)
-        _judge_entropy(judged, chosen, json.loads(staging.get("words.json")))
-        keys = shard_keys(staging, work["shard"])
-        known = known_measures(Corpus(staging.bucket), chosen, "scored_by", keys=keys)
-        cost |= _judge_perplexity(judged, chosen, known)
-        kept = _passing(judged)
-        encoder = load_encoder(resolved_preset(chosen).encoder, **_where())
-        vectors = encoder.encode_texts([row["text"] for row in kept]).astype(np.float16)
-        texts = [row["text"] for row in kept]
-        found = {
-            "letters_hash": [text_identity(text) for text in texts],
-            "bands": list(text_bands(texts)),
-            "vector_hash": vector_identity(vectors).tolist(),
-            "embedding": list(vectors),
-        }
-        embeddings = [row | {name: of[i] for name, of in found.items()} for i, row in enumerate(kept)]
-        tables = {
-            "scores": pa.Table.from_pylist(rows, schema=schemas.SENTENCE_SCORES),
-            "embeddings": pa.Table.from_pylist(embeddings, schema=schemas.sentence_embeddings(encoder.dim, N_BANDS)),
-        }
-        counts = _counts(judged)
-        staging.write(SCORE, work["shard"], tables, counts)
+    rows: list[Row] = staging.read_shard(FILTER, work["shard"], "sentences").to_pylist()
+    judged = _passing(rows)
+    _judge_entropy(judged, chosen, json.loads(staging.get("words.json")))
+    keys = shard_keys(staging, work["shard"])
+    known = known_measures(Corpus(staging.bucket), chosen, "scored_by", keys=keys)
+    cost = _judge_perplexity(judged, chosen, known)
+    kept = _passing(judged)
+    encoder = load_encoder(resolved_preset(chosen).encoder, **_where())
+    vectors = encoder.encode_texts([row["text"] for row in kept]).astype(np.float16)
+    texts = [row["text"] for row in kept]
+    found = {
+        "letters_hash": [text_identity(text) for text in texts],
+        "bands": list(text_bands(texts)),
+        "vector_hash": vector_identity(vectors).tolist(),
+        "embedding": list(vectors),
+    }
+    embeddings = [row | {name: of[i] for name, of in found.items()} for i, row in enumerate(kept)]
+    tables = {
+        "scores": pa.Table.from_pylist(rows, schema=schemas.SENTENCE_SCORES),
+        "embeddings": pa.Table.from_pylist(embeddings, schema=schemas.sentence_embeddings(encoder.dim, N_BANDS)),
+    }
+    counts = _counts(judged)
+    staging.write(SCORE, work["shard"], tables, counts)
     log.info("shard %s: %s, %s", work["shard"], counts, cost)
-    return work
+    return cost
 
 
 def stage_ranges(staging: "Staging", keys: list[str], bounds: list[tuple[int, int]]) -> None:

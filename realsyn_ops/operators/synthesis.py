@@ -5,12 +5,11 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import task
-
 from realsyn_ops.operators.curation import DECODED_SIDE_PX
 from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE
-from realsyn_ops.operators.run import Work, measured, open_staging, resolved_preset, rewriter_key
+from realsyn_ops.operators.run import Work, resolved_preset, rewriter_key
 from realsyn_ops.operators.search import paired_rows
+from realsyn_ops.operators.shard_steps import shard_step
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.settings import settings
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@task
-def synthesize(work: Work) -> Work:
+@shard_step(SYNTHESIZE, api_key=rewriter_key)
+def synthesize(staging: "Staging", work: Work, *, api_key: str) -> None:
     """Caption, tag and rewrite a shard of images; answers already known are not asked for again."""
     import numpy as np
     import pyarrow as pa
@@ -34,57 +33,52 @@ def synthesize(work: Work) -> Work:
     from realsyn_ops.models.load import load_captioner, load_encoder, load_rewriter, load_tagger
     from realsyn_ops.stages import synthesize as stage
 
-    staging = open_staging(work)
-    if staging.is_done(SYNTHESIZE, work["shard"]):
-        return work
     chosen = PairPlan.from_json(staging.plan_json())
-    with measured(staging, SYNTHESIZE, work["shard"]):
-        mine = set(json.loads(staging.get(f"shards-{work['retrieved']}.json"))[work["shard"]])
-        retrieved = staging.read_shard(COLLECT, work["retrieved"], "texts").to_pylist()
-        rows = [row for row in retrieved if row["key"] in mine]
-        asked = [row for row in rows if row["reason"] is None]
-        answers: list[dict[str, Any]] = []
-        if asked:
-            where: dict[str, Any] = {
-                "device": settings().device,
-                "threads": settings().threads,
-                "models_path": settings().models_path,
-            }
-            models = resolved_preset(chosen)
-            encoder = load_encoder(models.encoder, **where)
-            data = image_bytes(staging.bucket, asked)
-            pictures = [decode_image(data[row["key"]], max_side=DECODED_SIDE_PX) for row in asked]
-            tags = load_tagger(models.tagger, encoder=encoder, **where).tag(pictures)
-            captions = load_captioner(models.captioner, **where).caption(pictures, tags)
-            merges = [
-                Merge(row["texts"][0], caption, tuple(of_image))
-                for row, caption, of_image in zip(asked, captions, tags, strict=True)
-            ]
-            rewriter = load_rewriter(models.rewriter, api_key=rewriter_key(), **where)
-            texts, answers = _answers(staging, rewriter, merges, chosen.day)
-            made = stage.synthesize(merges, texts, max_words=chosen.max_synthetic_words)
-            images, _ = paired_rows(staging)
-            position = {key: i for i, key in enumerate(images["key"])}
-            vectors = images.vectors(np.array([position[row["key"]] for row in asked]))
-            similarities = np.einsum("ij,ij->i", vectors, encoder.encode_texts([m.text for m in made])).round(5)
-            for row, caption, of_image, synthesis, similarity in zip(
-                asked, captions, tags, made, similarities.tolist(), strict=True
-            ):
-                row |= {
-                    "caption": caption,
-                    "tags": of_image,
-                    "syn_text": synthesis.text,
-                    "syn_origin": synthesis.origin,
-                    "syn_reason": synthesis.reason or None,
-                    "syn_similarity": similarity,
-                }
-        tables = {
-            "pairs": pa.Table.from_pylist(rows, schema=schemas.PAIRS),
-            "answers": pa.Table.from_pylist(answers, schema=schemas.ANSWERS),
+    mine = set(json.loads(staging.get(f"shards-{work['retrieved']}.json"))[work["shard"]])
+    retrieved = staging.read_shard(COLLECT, work["retrieved"], "texts").to_pylist()
+    rows = [row for row in retrieved if row["key"] in mine]
+    asked = [row for row in rows if row["reason"] is None]
+    answers: list[dict[str, Any]] = []
+    if asked:
+        where: dict[str, Any] = {
+            "device": settings().device,
+            "threads": settings().threads,
+            "models_path": settings().models_path,
         }
-        staging.write(SYNTHESIZE, work["shard"], tables, {"calls": len(answers), "images": len(rows)})
+        models = resolved_preset(chosen)
+        encoder = load_encoder(models.encoder, **where)
+        data = image_bytes(staging.bucket, asked)
+        pictures = [decode_image(data[row["key"]], max_side=DECODED_SIDE_PX) for row in asked]
+        tags = load_tagger(models.tagger, encoder=encoder, **where).tag(pictures)
+        captions = load_captioner(models.captioner, **where).caption(pictures, tags)
+        merges = [
+            Merge(row["texts"][0], caption, tuple(of_image))
+            for row, caption, of_image in zip(asked, captions, tags, strict=True)
+        ]
+        rewriter = load_rewriter(models.rewriter, api_key=api_key, **where)
+        texts, answers = _answers(staging, rewriter, merges, chosen.day)
+        made = stage.synthesize(merges, texts, max_words=chosen.max_synthetic_words)
+        images, _ = paired_rows(staging)
+        position = {key: i for i, key in enumerate(images["key"])}
+        vectors = images.vectors(np.array([position[row["key"]] for row in asked]))
+        similarities = np.einsum("ij,ij->i", vectors, encoder.encode_texts([m.text for m in made])).round(5)
+        for row, caption, of_image, synthesis, similarity in zip(
+            asked, captions, tags, made, similarities.tolist(), strict=True
+        ):
+            row |= {
+                "caption": caption,
+                "tags": of_image,
+                "syn_text": synthesis.text,
+                "syn_origin": synthesis.origin,
+                "syn_reason": synthesis.reason or None,
+                "syn_similarity": similarity,
+            }
+    tables = {
+        "pairs": pa.Table.from_pylist(rows, schema=schemas.PAIRS),
+        "answers": pa.Table.from_pylist(answers, schema=schemas.ANSWERS),
+    }
+    staging.write(SYNTHESIZE, work["shard"], tables, {"calls": len(answers), "images": len(rows)})
     log.info("shard %s: %d images, %d calls of the rewriter", work["shard"], len(rows), len(answers))
-    return work
 
 
 def _answers(

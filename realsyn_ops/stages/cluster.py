@@ -42,15 +42,21 @@ def fit_centroids(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
     """(k, d) float32 unit centroids of (n, d) unit rows, n >= k: a function of rows, k and seed alone.
 
     A first sample is clustered from k of its rows, then larger ones from the centroids of the one before. A cluster
-    that loses all its rows starts again at the row that fits the largest cluster least.
+    that loses all its rows starts again at the row that fits the largest cluster least, the next one in the second
+    largest, and so on.
     """
     if len(vectors) < k:
         raise ValueError(f"{len(vectors)} rows cannot have {k} centroids")
     order = np.random.default_rng(seed).permutation(len(vectors))
     centroids = _unit(np.asarray(vectors[np.sort(order[:k])], np.float64))
-    rows, clusters = np.empty((0, vectors.shape[1]), np.int16), np.empty(0, np.int64)
+    sample = np.empty((min(len(vectors), ROWS_PER_CENTROID * k), vectors.shape[1]), np.int16)
+    rows, clusters = sample[:0], np.empty(0, np.int64)
     for per_centroid, n_iterations, full_every in _STAGES:
-        rows = np.concatenate([rows, _on_lattice(vectors[np.sort(order[len(rows) : per_centroid * k])])])
+        new = np.sort(order[len(rows) : per_centroid * k])
+        for start in range(0, len(new), _PIECE):
+            piece = _on_lattice(vectors[new[start : start + _PIECE]])
+            sample[len(rows) + start : len(rows) + start + len(piece)] = piece
+        rows = sample[: len(rows) + len(new)]
         for iteration in range(n_iterations):
             if iteration % full_every == 0:
                 clusters, scores = Quantizer(centroids).nearest(rows)
@@ -235,10 +241,11 @@ def _means(rows: np.ndarray, clusters: np.ndarray, scores: np.ndarray, centroids
     for cluster, members in _groups(clusters, k):
         sums[cluster] += rows[members].astype(np.float32).sum(axis=0)
     sizes = np.bincount(clusters, minlength=k)
-    empty = np.flatnonzero(sizes == 0)
-    for lost, largest in zip(empty, np.argsort(-sizes, kind="stable"), strict=False):
-        members = np.flatnonzero(clusters == largest)
-        sums[lost] = rows[members[scores[members].argmin()]]
+    largest = np.argsort(-sizes, kind="stable")[: (sizes > 1).sum()]
+    for i, lost in enumerate(np.flatnonzero(sizes == 0)):
+        members = np.flatnonzero(clusters == largest[i % len(largest)])
+        worst = members[np.argsort(scores[members], kind="stable")]
+        sums[lost] = rows[worst[i // len(largest) % len(worst)]]
     vanished = ~sums.any(axis=1)
     sums[vanished] = centroids[vanished]
     return _unit(sums)

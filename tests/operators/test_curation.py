@@ -15,7 +15,7 @@ from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.kinds import Verdict
-from realsyn_ops.operators import curation
+from realsyn_ops.operators import curation, shard_steps
 from realsyn_ops.operators.params import CURATE
 from realsyn_ops.plans import CuratePlan
 from realsyn_ops.records import image_key
@@ -43,7 +43,7 @@ class Pale:
 def day(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Keys of the day's images by what is to become of them."""
     monkeypatch.setattr(curation, "open_bucket", lambda: bucket)
-    monkeypatch.setattr(curation, "open_staging", lambda work: Staging(bucket, work["staging"]))
+    monkeypatch.setattr(shard_steps, "open_staging", lambda work: Staging(bucket, work["staging"]))
     monkeypatch.setitem(sys.modules, "deployment_policies", types.SimpleNamespace(pale=Pale))
     white = io.BytesIO()
     Image.new("RGB", (200, 200), "white").save(white, "PNG")

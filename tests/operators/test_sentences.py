@@ -14,7 +14,7 @@ from realsyn_ops.io.codebook import Codebook, current_version, publish_codebook,
 from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
-from realsyn_ops.operators import assets, clustering, sentence_filter
+from realsyn_ops.operators import assets, clustering, sentence_filter, shard_steps
 from realsyn_ops.operators.params import CLUSTER
 from realsyn_ops.operators.publishing import one_table
 from realsyn_ops.records import sentence_key
@@ -76,7 +76,7 @@ def publish_day(bucket: Bucket, day: str = DAY) -> None:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(bucket: Bucket, *, audited: bool = False, **params: Any) -> Staging:
-        for module in (clustering, sentence_filter):
+        for module in (clustering, shard_steps):
             monkeypatch.setattr(module, "open_staging", lambda work: Staging(bucket, work["staging"]))
         monkeypatch.setattr(clustering, "open_bucket", lambda: bucket)
         form = ParamsDict({**CLUSTER, "preset": "demo", "shard_sentences": 20, **params})

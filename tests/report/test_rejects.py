@@ -88,7 +88,7 @@ def test_counts_of_a_day_a_stage_and_a_source(corpus: Corpus) -> None:
         ({"reason": "no_action"}, "s-bare", 0.0, "min_actions", 1),
         ({"reason": "boilerplate"}, "s-menu", 0.5, "max_site_share", 0.1),
         ({"reason": "url"}, "s-web", 1.0, None, None),
-        ({"reason": "perceptual_duplicate", "stage": "cluster"}, "s-same", None, None, None),
+        ({"reason": "perceptual_duplicate", "stage": "cluster"}, "s-same", None, "min_jaccard", 0.8),
         ({"reason": "semantic_duplicate", "stage": "cluster"}, "s-near", 0.82, "min_similarity", 0.8),
         ({"reason": "too_few_texts"}, "i-good", 1.0, "n_texts", 3),
         ({"reason": "too_many_nodes"}, "r-1", None, "max_nodes", 100),

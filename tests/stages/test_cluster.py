@@ -1,15 +1,30 @@
 """Clusters: how many, where their centroids lie, who belongs to which, and how even they are."""
 
-import faiss
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from realsyn_ops.stages.cluster import assign, fit_centroids, imbalance, n_clusters
+from realsyn_ops.stages.cluster import Quantizer, assign, fit_centroids, imbalance, n_clusters
+
+FIT = """
+import hashlib, sys
+import numpy as np
+from realsyn_ops.stages.cluster import assign, fit_centroids
+rows = np.random.default_rng(3).standard_normal((6_000, 32)).astype(np.float32)
+rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+centroids = fit_centroids(rows, k=1_050, seed=5)
+ids, similarities = assign(rows[:5_000], centroids, n_probes=2)
+print(hashlib.sha256(centroids.tobytes() + ids.tobytes() + similarities.tobytes()).hexdigest())
+"""
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    faiss.omp_set_num_threads(1)
+def unit_rows(n: int, dim: int, seed: int) -> np.ndarray:
+    """Rows whose variance falls along the axes, as embeddings' does."""
+    rows = np.random.default_rng(seed).standard_normal((n, dim)) / np.sqrt(1 + np.arange(dim))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
 def blobs(*, per_blob: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -52,6 +67,75 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others() -> None:
     assert fit_centroids(vectors, k=9, seed=8).tobytes() != first.tobytes()
 
 
+def test_neither_threads_nor_the_process_change_a_bit() -> None:
+    digests = set()
+    for threads in ("1", "2"):
+        env = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONPATH": "."}
+        done = subprocess.run([sys.executable, "-c", FIT], env=env, capture_output=True, text=True, check=True)
+        digests.add(done.stdout)
+    assert len(digests) == 1
+
+
+def test_one_cluster_is_the_direction_of_the_sum() -> None:
+    vectors = unit_rows(200, 16, seed=2)
+    total = vectors.astype(np.float64).sum(axis=0)
+    assert fit_centroids(vectors, k=1, seed=1)[0] == pytest.approx(total / np.linalg.norm(total), abs=1e-3)
+
+
+@pytest.mark.parametrize("k", [1, 3, 20])
+def test_duplicates_alone_give_that_row_as_every_centroid(k: int) -> None:
+    row = unit_rows(1, 16, seed=3)
+    centroids = fit_centroids(np.repeat(row, 20, axis=0), k=k, seed=1)
+    assert centroids == pytest.approx(np.repeat(row, k, axis=0), abs=1e-3)
+    assert assign(row, centroids)[0].tolist() == [[0]]
+
+
+def test_no_cluster_is_left_empty_where_rows_differ() -> None:
+    vectors = np.concatenate([np.repeat(unit_rows(1, 8, seed=4), 900, axis=0), unit_rows(100, 8, seed=5)])
+    ids, _ = assign(vectors, fit_centroids(vectors, k=30, seed=1))
+    assert len(np.unique(ids)) == 30
+
+
+def test_fewer_rows_than_clusters_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 rows cannot have 3 centroids"):
+        fit_centroids(np.eye(2, dtype=np.float32), k=3, seed=1)
+
+
+def test_the_objective_is_that_of_plain_k_means() -> None:
+    vectors = unit_rows(4_000, 32, seed=7)
+    centroids = vectors[:40].copy()
+    for _ in range(30):
+        nearest = (vectors @ centroids.T).argmax(axis=1)
+        sums = np.stack([vectors[nearest == cluster].sum(axis=0) for cluster in range(40)])
+        centroids = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    ours = assign(vectors, fit_centroids(vectors, k=40, seed=1))[1].mean()
+    assert ours > 0.99 * assign(vectors, centroids)[1].mean()
+
+
+def test_by_cells_almost_every_row_finds_its_nearest_centroids() -> None:
+    centroids, vectors = unit_rows(1_500, 64, seed=8), unit_rows(4_000, 64, seed=9)
+    exact = np.argsort(-(vectors.astype(np.float64) @ centroids.T.astype(np.float64)), axis=1)[:, :3]
+    ids, similarities = Quantizer(centroids).assign(vectors, n_probes=3)
+    assert (ids[:, 0] != exact[:, 0]).mean() <= 0.005
+    assert (ids[:, :, None] == exact[:, None, :]).any(axis=2).mean() >= 0.995
+    assert (np.diff(similarities, axis=1) <= 0).all()
+
+
+def test_by_cells_too_one_row_at_a_time_gives_the_same_bytes() -> None:
+    quantizer, vectors = Quantizer(unit_rows(1_100, 32, seed=10)), unit_rows(60, 32, seed=11)
+    together = quantizer.assign(vectors, n_probes=2)
+    alone = [quantizer.assign(vectors[i : i + 1], n_probes=2) for i in range(60)]
+    for part in range(2):
+        assert np.concatenate([a[part] for a in alone]).tobytes() == together[part].tobytes()
+
+
+def test_a_row_at_a_coarse_centre_finds_its_centroid() -> None:
+    centroids = unit_rows(1_100, 32, seed=12)
+    ids, similarities = assign(centroids, centroids)
+    assert ids[:, 0].tolist() == list(range(1_100))
+    assert similarities[:, 0] == pytest.approx(np.ones(1_100))
+
+
 def test_as_many_clusters_as_rows_are_allowed() -> None:
     vectors = np.eye(5, dtype=np.float32)
     ids, similarities = assign(vectors, fit_centroids(vectors, k=5, seed=1))
@@ -91,9 +175,9 @@ def test_one_row_at_a_time_gives_the_same_bytes() -> None:
 
 
 def test_rows_beyond_the_first_block_are_assigned() -> None:
-    vectors = np.tile(np.eye(3, dtype=np.float32), (1_500, 1))
+    vectors = np.tile(np.eye(3, dtype=np.float32), (22_000, 1))
     ids, similarities = assign(vectors, np.eye(3, dtype=np.float32))
-    assert ids[:, 0].tolist() == [0, 1, 2] * 1_500
+    assert ids[:, 0].tolist() == [0, 1, 2] * 22_000
     assert (similarities == 1).all()
 
 

@@ -5,22 +5,13 @@ distance that near-duplicates can have: two records on the two sides of a plane 
 their own distance. So of any two near-duplicates one has the other's home among its cells, whatever the centroids are.
 """
 
-from itertools import pairwise
-from math import isqrt
-
 import numpy as np
-from scipy.sparse import csr_array
 
 from realsyn_ops.stages.dedup.vectors import cosines
 
 _BLOCK = 1_024
-_SLICE = 65_536
 _TOLERANCE = 1e-4
 """More than what a float32 product of unit rows can be off: decisions nearer than that are taken in float64."""
-
-_MAX_FLAT = 4_096
-_PIVOT_GAP = 0.25
-_ROUNDS = 5
 
 
 def near_cells(
@@ -30,27 +21,11 @@ def near_cells(
 
     vectors: (n, d) unit rows; centroids: (k, d) unit rows; shortlist: (n, m) ids, where only those are to be asked. A
     row's cells do not depend on the rows beside it: what float32 leaves open is decided in float64. Ties go to the
-    smaller id. Of more than 4,096 centroids only those are asked whose group's own centroid is near, which passes over
-    some of the far ones (docs/decisions/0015-links-by-frozen-cells.md).
+    smaller id. A shortlist may lack a cell that is near, and then pairs are missed.
     """
     centroids = np.ascontiguousarray(centroids, np.float32)
     reach = float(np.sqrt(max(0.0, 2 - 2 * min_similarity))) / 2
     gaps = reach * _distances(centroids)
-    if shortlist is not None or len(centroids) <= _MAX_FLAT:
-        return _near(vectors, centroids, gaps, shortlist)
-    return _near_through_groups(vectors, centroids, gaps)
-
-
-def _distances(centroids: np.ndarray) -> np.ndarray:
-    """(k, k) float32 distances of centroids, rounded up."""
-    norms = np.einsum("ij,ij->i", centroids, centroids)
-    squares = norms[:, None] + norms - 2 * (centroids @ centroids.T)
-    return np.sqrt(np.maximum(squares, 0, out=squares), out=squares).round(4) + np.float32(1e-4)
-
-
-def _near(
-    vectors: np.ndarray, centroids: np.ndarray, gaps: np.ndarray, shortlist: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
     widest = gaps.max(initial=0)
     counts, cells = [np.zeros(1, np.int64)], [np.empty(0, np.int32)]
     for start in range(0, len(vectors), _BLOCK):
@@ -64,6 +39,13 @@ def _near(
         counts.append(some[0])
         cells.append(some[1])
     return np.cumsum(np.concatenate(counts)), np.concatenate(cells)
+
+
+def _distances(centroids: np.ndarray) -> np.ndarray:
+    """(k, k) float32 distances of centroids, rounded up."""
+    norms = np.einsum("ij,ij->i", centroids, centroids)
+    squares = norms[:, None] + norms - 2 * (centroids @ centroids.T)
+    return np.sqrt(np.maximum(squares, 0, out=squares), out=squares).round(4) + np.float32(1e-4)
 
 
 def _least(scores: np.ndarray, gaps: np.ndarray, widest: float) -> np.ndarray:
@@ -80,66 +62,6 @@ def _only(scores: np.ndarray, ids: np.ndarray) -> np.ndarray:
     kept = np.full_like(scores, -np.inf)
     np.put_along_axis(kept, ids, np.take_along_axis(scores, ids, axis=1), axis=1)
     return kept
-
-
-def _near_through_groups(vectors: np.ndarray, centroids: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As `_near`, in time that grows with the root of the number of centroids."""
-    pivots, groups = _pivots(centroids)
-    pivot_gaps = np.full((len(pivots), len(pivots)), _PIVOT_GAP, np.float32)
-    members = [np.flatnonzero(groups == g) for g in range(len(pivots))]
-    counts, cells = [np.zeros(1, np.int64)], [np.empty(0, np.int32)]
-    for start in range(0, len(vectors), _SLICE):
-        block = np.ascontiguousarray(vectors[start : start + _SLICE], np.float32)
-        limits, asked = _near(block, pivots, pivot_gaps)
-        some = _decide(block, centroids, gaps, *_scored(block, centroids, members, limits, asked, gaps.max()))
-        counts.append(some[0])
-        cells.append(some[1])
-    return np.cumsum(np.concatenate(counts)), np.concatenate(cells)
-
-
-def _pivots(centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """About as many centroids of the centroids as each then has members, and whose member each is."""
-    pivots = centroids[:: isqrt(len(centroids))]
-    for _ in range(_ROUNDS):
-        groups = _homes(centroids, pivots)
-        belongs = csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))), shape=(len(pivots), len(groups)))
-        sums = belongs @ centroids.astype(np.float64)
-        norms = np.linalg.norm(sums, axis=1, keepdims=True)
-        pivots = np.where(norms > 0, sums / np.maximum(norms, 1e-12), pivots).astype(np.float32)
-    return pivots, _homes(centroids, pivots)
-
-
-def _homes(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    limits, cells = _near(rows, centroids, np.zeros((len(centroids), len(centroids)), np.float32))
-    return cells[limits[:-1]]
-
-
-def _scored(
-    block: np.ndarray,
-    centroids: np.ndarray,
-    members: list[np.ndarray],
-    limits: np.ndarray,
-    asked: np.ndarray,
-    gap: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, cell and score, by row and cell, of the members of each row's groups that may be near to it."""
-    shape = (len(limits) - 1, len(members))
-    by_group = csr_array((np.ones(len(asked), np.int8), asked, limits), shape=shape).tocsc()
-    best = np.full(len(block), -np.inf, np.float32)
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for group, (start, stop) in enumerate(pairwise(by_group.indptr.tolist())):
-        if start == stop or not len(members[group]):
-            continue
-        here = by_group.indices[start:stop]
-        scores = block[here] @ centroids[members[group]].T
-        best[here] = np.maximum(best[here], scores.max(axis=1))
-        kept = np.flatnonzero(scores >= best[here, None] - gap - 2 * _TOLERANCE)
-        i, j = np.divmod(kept, scores.shape[1])
-        found.append((here[i], members[group][j], scores.ravel()[kept]))
-    rows, near, scores = (np.concatenate(part) for part in zip(*found, strict=True))
-    kept = np.flatnonzero(scores >= best[rows] - gap - 2 * _TOLERANCE)
-    kept = kept[np.lexsort((near[kept], rows[kept]))]
-    return rows[kept], near[kept], scores[kept].astype(np.float64)
 
 
 def _decide(

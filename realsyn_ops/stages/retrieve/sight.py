@@ -62,7 +62,7 @@ class Sight:
 
 
 def listed(n_clusters: int, dim: int) -> Sight:
-    """For `search` with clusters and probes from elsewhere, as the paper's: all sentences of a probed one are scored."""
+    """For `search` with clusters and probes from elsewhere, as the paper's: all of a probed one are scored."""
     none = np.zeros((n_clusters, 0), np.float32)
     codes = np.zeros((0, 16, 2), np.float32)
     return Sight(np.zeros((dim, 0), np.float32), none, none, none, np.eye(0, dtype=np.float32), codes, np.inf, 1.0, 0.0)
