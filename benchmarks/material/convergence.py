@@ -23,7 +23,6 @@ from realsyn_ops.stages.dedup import (
     cosine_links,
     group,
     hash_links,
-    head_basis,
     merge_links,
     near_cells,
     text_bands,
@@ -62,6 +61,14 @@ def peak_bytes() -> int:
 
 
 @dataclass(frozen=True)
+class Frozen:
+    """Of a codebook: centroids (k, d), and the basis (d, h) of heads."""
+
+    centroids: np.ndarray
+    basis: np.ndarray
+
+
+@dataclass(frozen=True)
 class Known:
     """Of n records: cells[limits[i] : limits[i + 1]], home first; heads (n, h + 1) float16; hashes of vectors (n,) and
     of pictures or letters (n,); MinHash keys (n, b); links; survivor and similarity to it (n,)."""
@@ -96,13 +103,13 @@ class Known:
 
 
 def curate_images(
-    vectors: Vectors, hashes: np.ndarray, pixels: np.ndarray, centroids: np.ndarray, is_new: np.ndarray,
+    vectors: Vectors, hashes: np.ndarray, pixels: np.ndarray, frozen: Frozen, is_new: np.ndarray,
     known: Known | None, *, memory_bytes: int,
 ) -> Known:  # fmt: skip
     """Links and groups of all images, of which the new ones are linked with all; known: of those that are not new."""
     least = default(CuratePlan, "min_visual_similarity")
-    sketches = _sketches("images", vectors, centroids, is_new, known, least)
-    semantic = _cosine_links("images", vectors, sketches, is_new, len(centroids), least, memory_bytes)
+    sketches = _sketches("images", vectors, frozen, is_new, known, least)
+    semantic = _cosine_links("images", vectors, sketches, is_new, len(frozen.centroids), least, memory_bytes)
     with timed("images: hashes"):
         perceptual = hash_links(hashes, is_new, max_distance=int(default(CuratePlan, "max_hash_distance")))
     sketches |= {"identity": hashes, "bands": np.empty((len(vectors), 0), np.uint64)}
@@ -110,7 +117,7 @@ def curate_images(
 
 
 def cluster_sentences(
-    vectors: Vectors, texts: Sequence[str], centroids: np.ndarray, is_new: np.ndarray, known: Known | None, *,
+    vectors: Vectors, texts: Sequence[str], frozen: Frozen, is_new: np.ndarray, known: Known | None, *,
     memory_bytes: int,
 ) -> Known:  # fmt: skip
     """Links and groups of all sentences, as for images; texts (n,)."""
@@ -121,8 +128,8 @@ def cluster_sentences(
         before = _columns(known)
         letters = filled(letters, is_new, before.get("identity"))
         bands = filled(text_bands(fresh), is_new, before.get("bands"))
-    sketches = _sketches("sentences", vectors, centroids, is_new, known, least)
-    semantic = _cosine_links("sentences", vectors, sketches, is_new, len(centroids), least, memory_bytes)
+    sketches = _sketches("sentences", vectors, frozen, is_new, known, least)
+    semantic = _cosine_links("sentences", vectors, sketches, is_new, len(frozen.centroids), least, memory_bytes)
     with timed("sentences: texts"):
         least = default(ClusterPlan, "min_jaccard")
         perceptual = text_links(texts, bands, is_new, min_jaccard=least, identities=letters)
@@ -132,25 +139,23 @@ def cluster_sentences(
 
 
 def _sketches(
-    name: str, vectors: Vectors, centroids: np.ndarray, is_new: np.ndarray, known: Known | None, min_similarity: float
+    name: str, vectors: Vectors, frozen: Frozen, is_new: np.ndarray, known: Known | None, min_similarity: float
 ) -> dict[str, np.ndarray]:
     """Limits, cells, heads and hashes of the vectors of all records: the new ones' are made, a shard at a time."""
     new = np.flatnonzero(is_new)
     counts, cells, hashes = [np.empty(0, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.uint64)]
-    with timed(f"{name}: heads"):
-        basis = head_basis(centroids)
-    heads = np.empty((len(new), basis.shape[1] + 1), np.float16)
+    heads = np.empty((len(new), frozen.basis.shape[1] + 1), np.float16)
     for start in range(0, len(new), _ASSIGN_ROWS):
         mine = new[start : start + _ASSIGN_ROWS]
         with timed(f"{name}: identity"):
             hashes.append(vector_identity(vectors.stored(mine)))
         with timed(f"{name}: cells"):
             rows = vectors.unit(mine)
-            limits, near = near_cells(rows, centroids, min_similarity=min_similarity)
+            limits, near = near_cells(rows, frozen.centroids, min_similarity=min_similarity)
             counts.append(np.diff(limits))
             cells.append(near)
         with timed(f"{name}: heads"):
-            heads[start : start + _ASSIGN_ROWS] = vector_heads(rows, basis)
+            heads[start : start + _ASSIGN_ROWS] = vector_heads(rows, frozen.basis)
         del rows
     before = _columns(known)
     heads = filled(heads, is_new, before.get("heads"))

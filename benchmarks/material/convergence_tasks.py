@@ -16,6 +16,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from benchmarks.material.convergence import (
+    Frozen,
     Known,
     cluster_sentences,
     curate_images,
@@ -29,6 +30,7 @@ from benchmarks.material.pairing import Paired, pair_texts
 from benchmarks.material.whole_corpus import SENTENCES_PER_IMAGE, Vectors, make
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.stages.cluster import ROWS_PER_CENTROID, fit_centroids, n_clusters
+from realsyn_ops.stages.dedup import head_basis
 from realsyn_ops.stages.dedup.links import first_holders
 from realsyn_ops.stages.retrieve import Sight, calibrate
 
@@ -53,8 +55,12 @@ def fit(folder: Path) -> dict[str, Any]:
         vectors = _vectors(folder, kind, file, everything=False)
         k = n_clusters(len(vectors), rows_per_cluster=ROWS_PER_CLUSTER)
         with timed(f"{kind}: centroids"):
-            centroids = fit_centroids(vectors.unit(_drawn(len(vectors), k * ROWS_PER_CENTROID)), k=k, seed=0)
-        np.save(folder / f"centroids_{kind}.npy", centroids)
+            sample = vectors.unit(_drawn(len(vectors), k * ROWS_PER_CENTROID))
+            centroids = fit_centroids(sample, k=k, seed=0)
+        with timed(f"{kind}: basis"):
+            basis = head_basis(sample)
+        del sample
+        np.savez(folder / f"frozen_{kind}.npz", centroids=centroids, basis=basis)
     images, sentences = (_vectors(folder, kind, kind, everything=False) for kind in _KINDS)
     with timed("pair: sight"):
         sight = calibrate(
@@ -91,22 +97,22 @@ def _run(
     if known is None:
         is_new = {kind: np.ones(len(there), bool) for kind, there in places.items()}
     of, paired_before = known or ({}, None)
-    centroids = {kind: np.load(folder / f"centroids_{kind}.npy") for kind in _KINDS}
+    frozen = {kind: Frozen(**_load(folder, f"frozen_{kind}")) for kind in _KINDS}
     hashes, pixels = (np.load(folder / f"{name}.npy")[places["images"]] for name in ("hashes", "pixels"))
     texts = (folder / "texts.txt").read_text().splitlines()
     texts = [texts[place] for place in places["sentences"].tolist()]
     images = curate_images(
-        _vectors(folder, "images", "visual", everything=everything), hashes, pixels, centroids["images"],
+        _vectors(folder, "images", "visual", everything=everything), hashes, pixels, frozen["images"],
         is_new["images"], of.get("images"), memory_bytes=memory_bytes,
     )  # fmt: skip
     joint, vectors = (_vectors(folder, kind, kind, everything=everything) for kind in _KINDS)
     sentences = cluster_sentences(
-        vectors, texts, centroids["sentences"], is_new["sentences"], of.get("sentences"), memory_bytes=memory_bytes
+        vectors, texts, frozen["sentences"], is_new["sentences"], of.get("sentences"), memory_bytes=memory_bytes
     )
     kept = tuple(np.flatnonzero(one.survivor == np.arange(len(one.survivor))) for one in (images, sentences))
     sight = Sight.from_arrays(load_file(folder / "sight.safetensors"))
     paired, found = pair_texts(
-        joint, vectors, (kept[0], kept[1]), centroids["sentences"], sight, known=paired_before,
+        joint, vectors, (kept[0], kept[1]), frozen["sentences"].centroids, sight, known=paired_before,
         memory_bytes=memory_bytes,
     )  # fmt: skip
     made = {"images": images, "sentences": sentences}
