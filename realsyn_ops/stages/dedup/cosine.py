@@ -73,7 +73,7 @@ def cosine_links(
     one basis, which may be kept as float16: with both at hand only candidates are read of the vectors.
     """
     if identities is None or heads is None:
-        rows = vectors[np.arange(len(is_new))]
+        rows = vectors if isinstance(vectors, np.ndarray) else vectors[np.arange(len(is_new))]
         identities = vector_identity(rows) if identities is None else identities
         heads = vector_heads(rows, head_basis(rows)) if heads is None else heads
     records, is_fresh = distinct_values(identities, is_new)
