@@ -19,12 +19,14 @@ from realsyn_ops.stages.dedup import (
     crop_windows,
     group,
     hash_links,
+    head_basis,
     merge_links,
     near_cells,
     near_duplicates,
     text_bands,
     text_identity,
     text_links,
+    vector_heads,
     vector_identity,
 )
 from realsyn_ops.stages.dedup.links import first_holders
@@ -365,6 +367,31 @@ def test_every_pair_that_shares_a_cell_is_linked_by_its_exact_cosine(dim: int) -
     assert set(link_pairs(links)) == wanted
     assert len(wanted) > 20
     assert links.similarity == pytest.approx(exact[links.first, links.second], abs=1e-12)
+
+
+class ReadRows:
+    """Rows that are no array, and how many were read of them."""
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors, self.n_read = vectors, 0
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        self.n_read += len(positions)
+        return self.vectors[positions]
+
+
+@pytest.mark.parametrize("min_similarity", [0.6, 0.9])
+def test_heads_kept_as_float16_give_the_same_links_and_only_candidates_are_read(min_similarity: float) -> None:
+    vectors = clumped(600, seed=5, dim=200)
+    limits, cells = cells_of(vectors, n_cells=16, min_similarity=min_similarity)
+    is_new = np.arange(600) % 50 == 0
+    kept = vector_heads(vectors, head_basis(vectors[:300])).astype(np.float16)
+    rows = ReadRows(vectors)
+    known = {"identities": vector_identity(vectors), "heads": kept, "min_similarity": min_similarity}
+    links = cosine_links(rows, limits, cells, is_new, **known)
+    assert same_links(links, cosine_links(vectors, limits, cells, is_new, min_similarity=min_similarity))
+    assert len(links) > 0
+    assert rows.n_read < 300
 
 
 @pytest.mark.parametrize("min_similarity", [0.5, 0.9, 0.99, 1.0])

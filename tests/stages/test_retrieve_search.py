@@ -17,6 +17,7 @@ from realsyn_ops.stages.retrieve import (
     recall_at,
     recall_interval,
     search,
+    sentence_codes,
     touched,
 )
 
@@ -122,6 +123,41 @@ def test_codes_lose_no_more_than_the_target_allows(sight: Sight) -> None:
     shares = recall_at(found, exact, n=3)
     assert recall_interval(shares)[1] >= 0.9
     assert found.n_scored.mean() < 24_000
+
+
+class ReadRows:
+    """Sentences that count the rows read of them."""
+
+    def __init__(self, sentences: np.ndarray) -> None:
+        self.sentences, self.n_read = sentences, 0
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        self.n_read += len(positions)
+        return self.sentences[positions]
+
+
+def test_kept_codes_and_probes_find_what_is_found_without_and_read_only_what_is_scored(sight: Sight) -> None:
+    images, sentences = corpus(3, 3_000, seed=8)
+    keys, clusters = np.arange(3_000), assign(sight, sentences)
+    codes = np.concatenate([sentence_codes(sight, sentences[i : i + 1_000]) for i in range(0, 3_000, 1_000)])
+    rows = ReadRows(sentences)
+    rules = {"keys": keys, "clusters": clusters, "n_candidates": 6}
+    known = search(sight, images, rows, codes=codes, probed=probes(sight, images), **rules)
+    assert same(known, search(sight, images, sentences, **rules))
+    assert 0 < rows.n_read < 3_000
+
+
+def test_no_candidate_is_below_what_an_image_has_and_all_others_are_there(sight: Sight) -> None:
+    images, sentences = corpus(60, 3_000, seed=9)
+    rules = {"keys": np.arange(3_000), "clusters": assign(sight, sentences), "n_candidates": 6}
+    whole = search(sight, images, sentences, **rules)
+    least = whole.scores[:, 2] + np.where(np.arange(60) % 3 == 0, 1.0, 0.0)
+    found = search(sight, images, sentences, least=least, **rules)
+    wanted = whole.scores >= least[:, None]
+    assert (found.scores == np.where(wanted, whole.scores, -np.inf)).all()
+    assert (found.keys == whole.keys)[wanted].all()
+    assert wanted.any()
+    assert not wanted[::3].any()
 
 
 @pytest.mark.parametrize(("n_images", "n_sentences"), [(0, 5), (4, 0), (0, 0)])

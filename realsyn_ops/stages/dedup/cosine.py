@@ -7,8 +7,10 @@ whole product and leaves few pairs to verify.
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
 from realsyn_ops.stages.dedup.links import Links, distinct_values, make_links
@@ -21,12 +23,23 @@ _TILE = 2_048
 _TAIL_ERROR = 1e-6
 _MARGIN = 1e-3
 """More than float32 and the bound's own rounding can lose."""
+_HALF_MARGIN = 2.5e-3
+"""More than heads kept as float16 can lose: each factor half of 2**-10."""
+_VERIFIED = 1 << 14
+"""So many pairs are verified at a time: what they need of the vectors is read once."""
+
+
+class Vectors(Protocol):
+    """Unit rows read where asked for: an array, a memory map, a table."""
+
+    def __getitem__(self, positions: np.ndarray, /) -> np.ndarray: ...
 
 
 def head_basis(vectors: np.ndarray) -> np.ndarray:
     """(d, h) float32 main directions of some rows, such as frozen centroids: whoever keeps heads keeps it with them."""
     rows = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)
-    return np.linalg.eigh(rows.T @ rows)[1][:, -_HEAD:].astype(np.float32)
+    d = rows.shape[1]
+    return eigh(rows.T @ rows, subset_by_index=[max(0, d - _HEAD), d - 1])[1].astype(np.float32)
 
 
 def vector_heads(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
@@ -42,7 +55,7 @@ def vector_heads(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
 
 
 def cosine_links(
-    vectors: np.ndarray,
+    vectors: Vectors,
     limits: np.ndarray,
     cells: np.ndarray,
     is_new: np.ndarray,
@@ -57,28 +70,49 @@ def cosine_links(
     vectors: (n, d) unit rows. limits, cells: of `near_cells`; two rows are compared when the home of one is among the
     cells of the other. cell_range: only those cells, for which rows without a cell there may be left out; the links of
     ranges, merged, are those of the whole. identities: `vector_identity` of the rows, heads: their `vector_heads` by
-    one basis, where they are at hand: then only candidates are read of the vectors, which may be a memory map.
+    one basis, which may be kept as float16: with both at hand only candidates are read of the vectors.
     """
-    identities = vector_identity(vectors) if identities is None else identities
-    heads = vector_heads(vectors, head_basis(vectors)) if heads is None else heads
+    if identities is None or heads is None:
+        rows = vectors if isinstance(vectors, np.ndarray) else vectors[np.arange(len(is_new))]
+        identities = vector_identity(rows) if identities is None else identities
+        heads = vector_heads(rows, head_basis(rows)) if heads is None else heads
     records, is_fresh = distinct_values(identities, is_new)
-    fresh = np.zeros(len(vectors), bool)
+    fresh = np.zeros(len(is_new), bool)
     fresh[records] = is_fresh
-    least = min_similarity - _MARGIN
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for new_homes, old_homes, new_others, old_others in _by_cell(limits, cells, records, fresh, cell_range):
-        homes = np.concatenate([new_homes, old_homes])
-        for rows, columns, is_same in (
-            (new_homes, homes, True),
-            (new_others, homes, False),
-            (new_homes, old_others, False),
-        ):
-            for first, second in _candidates(heads, rows, columns, least, is_same=is_same):
-                similarity = cosines(vectors, first, vectors, second)
-                near = similarity >= min_similarity
-                found.append((first[near], second[near], similarity[near]))
+    least = min_similarity - (_HALF_MARGIN if heads.dtype == np.float16 else _MARGIN)
     none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    return make_links(*(np.concatenate(part) for part in zip(none, *found, strict=True)))
+    found, waiting, n_waiting = [none], [none[:2]], 0
+    for first, second in _compared(heads, _by_cell(limits, cells, records, fresh, cell_range), least):
+        waiting.append((first, second))
+        n_waiting += len(first)
+        if n_waiting >= _VERIFIED:
+            found.append(_verified(vectors, waiting, min_similarity))
+            waiting, n_waiting = [none[:2]], 0
+    found.append(_verified(vectors, waiting, min_similarity))
+    return make_links(*(np.concatenate(part) for part in zip(*found, strict=True)))
+
+
+def _compared(
+    heads: np.ndarray, by_cell: Iterator[list[np.ndarray]], least: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs that may be near-duplicates, of each cell the new at home there with all, the others with those at home."""
+    for new_homes, old_homes, new_others, old_others in by_cell:
+        homes = np.concatenate([new_homes, old_homes])
+        yield from _candidates(heads, new_homes, homes, least, is_same=True)
+        yield from _candidates(heads, new_others, homes, least, is_same=False)
+        yield from _candidates(heads, new_homes, old_others, least, is_same=False)
+
+
+def _verified(
+    vectors: Vectors, pairs: list[tuple[np.ndarray, np.ndarray]], min_similarity: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pairs that are near-duplicates, with their similarity."""
+    first, second = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    needed = np.unique(np.concatenate([first, second]))
+    rows = vectors[needed]
+    similarity = cosines(rows, np.searchsorted(needed, first), rows, np.searchsorted(needed, second))
+    near = similarity >= min_similarity
+    return first[near], second[near], similarity[near]
 
 
 def _by_cell(
@@ -121,9 +155,9 @@ def _candidates(
     `is_same`: the columns start with the rows; each pair is then given once, and none of a row with itself.
     """
     for top in range(0, len(rows), _TILE):
-        left = heads.take(rows[top : top + _TILE], axis=0, mode="clip")
+        left = heads.take(rows[top : top + _TILE], axis=0, mode="clip").astype(np.float32, copy=False)
         for begin in range(top if is_same else 0, len(columns), _TILE):
-            right = heads.take(columns[begin : begin + _TILE], axis=0, mode="clip")
+            right = heads.take(columns[begin : begin + _TILE], axis=0, mode="clip").astype(np.float32, copy=False)
             products = left @ right.T
             i, j = np.divmod(np.flatnonzero(products >= least), products.shape[1])
             i, j = i + top, j + begin

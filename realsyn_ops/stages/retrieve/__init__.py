@@ -5,7 +5,7 @@ texts of them, `recall_at` says what was lost. `one_pass` searches with clusters
 """
 
 from realsyn_ops.stages.retrieve.calibration import calibrate
-from realsyn_ops.stages.retrieve.candidates import Candidates, merge, search, touched
+from realsyn_ops.stages.retrieve.candidates import Candidates, merge, search, sentence_codes, touched
 from realsyn_ops.stages.retrieve.choice import choose, own_documents
 from realsyn_ops.stages.retrieve.exhaustive import score_all
 from realsyn_ops.stages.retrieve.loss import recall_at, recall_interval
@@ -14,5 +14,5 @@ from realsyn_ops.stages.retrieve.sight import Sight, assign, listed, probes
 
 __all__ = [
     "Candidates", "Sight", "Texts", "assign", "calibrate", "choose", "exact", "listed", "merge", "own_documents",
-    "probes", "recall", "recall_at", "recall_interval", "retrieve", "score_all", "search", "touched",
+    "probes", "recall", "recall_at", "recall_interval", "retrieve", "score_all", "search", "sentence_codes", "touched",
 ]  # fmt: skip

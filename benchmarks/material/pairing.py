@@ -1,0 +1,232 @@
+"""Texts for images as `operators/pair_rules.py` and `search.py` find them, without tables.
+
+New images, and those that have lost a text, are searched over all sentences; the others see the new sentences. Unlike
+the operators, which make them in each run again, a day has of the days before how the frozen sight sees each sentence
+(its cluster and its code), and which clusters each image probes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.material.convergence import default, filled, timed
+from benchmarks.material.whole_corpus import Vectors
+from realsyn_ops.plans import PairPlan
+from realsyn_ops.stages.cluster import Quantizer
+from realsyn_ops.stages.retrieve import Candidates, Sight, assign, choose, merge, probes, search, sentence_codes
+
+N_TEXTS = int(default(PairPlan, "n_texts"))
+_N_CANDIDATES = N_TEXTS + 8
+_BLOCK = 65_536
+_READ_PER_IMAGE = 100
+"""Sentences that an image asks for, roughly."""
+_SEARCH_IMAGES = int(default(PairPlan, "search_images"))
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The kept images and sentences (positions, ascending), and of the images: codebook cluster, probed clusters
+    probed[limits[i] : limits[i + 1]], texts as positions of sentences; of the sentences: cluster and code."""
+
+    images: np.ndarray
+    sentences: np.ndarray
+    clusters: np.ndarray
+    limits: np.ndarray
+    probed: np.ndarray
+    positions: np.ndarray
+    similarities: np.ndarray
+    seen: np.ndarray
+    codes: np.ndarray
+
+    def moved(self, images: np.ndarray, sentences: np.ndarray) -> "Paired":
+        """The same where image i has become image images[i], and so the sentences."""
+        positions = np.where(self.positions >= 0, sentences[self.positions], -1)
+        return replace(self, images=images[self.images], sentences=sentences[self.sentences], positions=positions)
+
+    def of_rows(self, images: np.ndarray, sentences: np.ndarray) -> dict[str, np.ndarray]:
+        """How some of the kept images and sentences (rows, ascending) see each other."""
+        is_there = np.zeros(len(self.images), bool)
+        is_there[images] = True
+        return {
+            "clusters": self.clusters[images], "counts": np.diff(self.limits)[images],
+            "probed": self.probed[np.repeat(is_there, np.diff(self.limits))],
+            "seen": self.seen[sentences], "codes": self.codes[sentences],
+        }  # fmt: skip
+
+
+def pair_texts(
+    images: Vectors, sentences: Vectors, kept: tuple[np.ndarray, np.ndarray], centroids: np.ndarray, sight: Sight, *,
+    known: Paired | None, memory_bytes: int,
+) -> tuple[Paired, dict[str, float]]:  # fmt: skip
+    """Pairs of the kept images and sentences (positions); known: of the days before, in the same positions.
+
+    And how many images were searched, and the share of the sentences that they looked at.
+    """
+    paired = _seen(images, sentences, kept, centroids, sight, known)
+    searched, updated, new = changes(paired, known)
+    search_of = _Search(sight, sentences, paired, memory_bytes)
+    n_searched = n_scored = 0
+    if known is not None:
+        before = np.searchsorted(known.images, paired.images[updated])
+        paired.positions[updated], paired.similarities[updated] = known.positions[before], known.similarities[before]
+    for start in range(0, len(updated), _SEARCH_IMAGES):
+        rows = updated[start : start + _SEARCH_IMAGES]
+        searched = np.append(searched, rows[_update(search_of, images.unit(paired.images[rows]), rows, new)])
+    searched = np.sort(searched)
+    for start in range(0, len(searched), _SEARCH_IMAGES):
+        rows = searched[start : start + _SEARCH_IMAGES]
+        found = search_of.candidates(images.unit(paired.images[rows]), rows, np.arange(len(paired.sentences)))
+        paired.positions[rows], paired.similarities[rows] = search_of.texts(found)
+        n_searched += len(rows)
+        n_scored += int(found.n_scored.sum())
+    return paired, {
+        "n_searched": n_searched,
+        "share_scored": n_scored / max(1, n_searched * len(paired.sentences)),
+    }
+
+
+def changes(paired: Paired, known: Paired | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of the kept images to search and to update, and rows of the new sentences."""
+    everything = np.arange(len(paired.images))
+    if known is None:
+        return everything, everything[:0], np.arange(len(paired.sentences))
+    gone = np.setdiff1d(known.sentences, paired.sentences)
+    has_lost = np.isin(known.positions, gone).any(axis=1)
+    is_searched = ~np.isin(paired.images, known.images[~has_lost])
+    new = np.flatnonzero(~np.isin(paired.sentences, known.sentences))
+    return everything[is_searched], everything[~is_searched] if len(new) else everything[:0], new
+
+
+def _seen(
+    images: Vectors, sentences: Vectors, kept: tuple[np.ndarray, np.ndarray], centroids: np.ndarray, sight: Sight,
+    known: Paired | None,
+) -> Paired:  # fmt: skip
+    """How the kept records see each other: made for the new ones, known for the others; no texts yet."""
+    is_new = [np.ones(len(rows), bool) for rows in kept]
+    before: dict[str, np.ndarray] = {}
+    if known is not None:
+        of_known = []
+        for kind, (rows, then) in enumerate(zip(kept, (known.images, known.sentences), strict=True)):
+            is_new[kind] = ~np.isin(rows, then)
+            of_known.append(np.searchsorted(then, rows[~is_new[kind]]))
+        before = known.of_rows(*of_known)
+    counts, probed, clusters = [np.empty(0, np.int64)], [np.empty(0, np.uint16)], [np.empty(0, np.int64)]
+    with timed("pair: clusters"):
+        quantizer = Quantizer(centroids)
+    for mine in _blocks(kept[0][is_new[0]]):
+        vectors = images.unit(mine)
+        with timed("pair: probes"):
+            lists = probes(sight, vectors)
+            counts.append(np.array([len(near) for near in lists]))
+            probed.append(np.concatenate(lists).astype(np.uint16))
+        with timed("pair: clusters"):
+            clusters.append(quantizer.assign(vectors)[0][:, 0])
+    seen, codes = [np.empty(0, np.int32)], [np.empty((0, len(sight.quantizer) // 2), np.uint8)]
+    for mine in _blocks(kept[1][is_new[1]]):
+        with timed("pair: codes"):
+            vectors = sentences.unit(mine)
+            seen.append(assign(sight, vectors).astype(np.int32))
+            codes.append(sentence_codes(sight, vectors) if sight.has_codes else np.empty((len(mine), 0), np.uint8))
+    all_counts = filled(np.concatenate(counts), is_new[0], before.get("counts"))
+    shape = len(kept[0]), N_TEXTS
+    return Paired(
+        *kept,
+        clusters=filled(np.concatenate(clusters), is_new[0], before.get("clusters")),
+        limits=np.r_[0, np.cumsum(all_counts)],
+        probed=filled(np.concatenate(probed), np.repeat(is_new[0], all_counts), before.get("probed")),
+        positions=np.full(shape, -1, np.int64),
+        similarities=np.zeros(shape, np.float32),
+        seen=filled(np.concatenate(seen), is_new[1], before.get("seen")),
+        codes=filled(np.concatenate(codes), is_new[1], before.get("codes")),
+    )
+
+
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), _BLOCK):
+        yield rows[start : start + _BLOCK]
+
+
+class _Search:
+    """As `operators.search.Search`, through the frozen sight. Sentences are rows of the kept ones."""
+
+    def __init__(self, sight: Sight, sentences: Vectors, paired: Paired, memory_bytes: int) -> None:
+        self._sight, self._sentences, self._paired = sight, sentences, paired
+        self._rows = max(1, memory_bytes // 3 // (4 * sentences.dim))
+
+    def candidates(
+        self, images: np.ndarray, rows: np.ndarray, among: np.ndarray, least: np.ndarray | None = None
+    ) -> Candidates:
+        """Positions of sentences out of the kept ones at rows `among`, for images (m, d) at rows of the kept ones.
+
+        Where the images ask for fewer sentences than there are, only those are read that are scored.
+        """
+        paired = self._paired
+        with timed("pair: search"):
+            probed = [paired.probed[paired.limits[row] : paired.limits[row + 1]].astype(np.int64) for row in rows]
+        parts: list[Candidates] = []
+        for start in range(0, max(1, len(among)), self._rows):
+            some = among[start : start + self._rows]
+            positions = paired.sentences[some]
+            vectors: Any = self._sentences.at(positions)
+            if not self._sight.has_codes or len(images) * _READ_PER_IMAGE > len(positions):
+                with timed("pair: read"):
+                    vectors = vectors.unit(np.arange(len(positions)))
+            with timed("pair: search"):
+                found = search(
+                    self._sight, images, vectors, keys=positions, clusters=paired.seen[some],
+                    n_candidates=_N_CANDIDATES, probed=probed, least=least,
+                    codes=paired.codes[some] if self._sight.has_codes else None,
+                )  # fmt: skip
+                parts = [merge([*parts, found], n_candidates=_N_CANDIDATES)]
+        return parts[0]
+
+    def texts(self, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of sentences and similarities."""
+        with timed("pair: choose"):
+            keys = np.unique(candidates.keys[np.isfinite(candidates.scores)])
+            texts = choose(
+                candidates,
+                keys=keys,
+                vectors=self._sentences.unit(keys),
+                n_texts=N_TEXTS,
+                max_text_similarity=default(PairPlan, "max_text_similarity"),
+            )
+            return np.where(texts.positions >= 0, keys[texts.positions], -1), texts.similarities
+
+    def keep(self, rows: np.ndarray, positions: np.ndarray, similarities: np.ndarray) -> None:
+        self._paired.positions[rows], self._paired.similarities[rows] = positions, similarities
+
+    def known(self, rows: np.ndarray) -> Candidates:
+        """The texts of images as candidates."""
+        shape = len(rows), _N_CANDIDATES
+        positions, similarities = self._paired.positions[rows], self._paired.similarities[rows]
+        known = Candidates(np.zeros(shape, np.int64), np.full(shape, -np.inf), np.zeros(shape[0], np.int64))
+        known.keys[:, :N_TEXTS] = np.maximum(positions, 0)
+        scores = similarities.astype(np.float64).round(6)
+        known.scores[:, :N_TEXTS] = np.where(positions >= 0, scores, -np.inf)
+        return known
+
+
+def _update(search_of: _Search, images: np.ndarray, rows: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Give images those new sentences that are better than a text they have; whether one is to be searched after all.
+
+    A sentence worse than the last of an image's texts changes none of them.
+    """
+    had = search_of.known(rows)
+    found = search_of.candidates(images, rows, new, least=had.scores[:, N_TEXTS - 1])
+    some = np.flatnonzero(np.isfinite(found.scores).any(axis=1))
+    had, found = (Candidates(one.keys[some], one.scores[some], one.n_scored[some]) for one in (had, found))
+    positions, similarities = search_of.texts(merge([had, found], n_candidates=_N_CANDIDATES))
+    search_of.keep(rows[some], positions, similarities)
+    is_displaced = np.zeros(len(rows), bool)
+    is_displaced[some] = _is_displaced(had, positions, similarities)
+    return is_displaced
+
+
+def _is_displaced(known: Candidates, positions: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+    """(m,) whether a known text is out although it is better than the last that is in: a new one is too like it."""
+    last = np.where(positions[:, -1] >= 0, similarities[:, -1].astype(np.float64).round(6), -np.inf)
+    is_in = (known.keys[:, :, None] == positions[:, None, :]).any(axis=2)
+    return (np.isfinite(known.scores) & ~is_in & (known.scores > last[:, None])).any(axis=1)

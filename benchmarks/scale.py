@@ -1,0 +1,69 @@
+"""How the steps over all days grow with the corpus: CPU-seconds a sentence and peak memory at growing sizes.
+
+The steps of `curate_images`, `cluster_sentences` and `pair_texts` on generated vectors
+(`benchmarks/material/whole_corpus.py`), an image to ten sentences, all at once, one thread, each size in a process of
+its own. Clusters grow with the sentences: one to 420. Codebook and sight are frozen, what they cost is a column apart.
+
+`memory_bytes` is what a step may hold of vectors at once. Besides these a process holds what it needs of every record
+however small a part it looks at (hashes, cells, heads, bands, links, codes, texts), and copies of some of it while it
+sorts: `LIGHT_FACTOR` times the bytes that these columns have, and what it held before it began.
+
+`python -m benchmarks.material.plot ANSWER docs/scale.svg` draws what `--json` answers.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.material.convergence_runs import STEPS, allowed_bytes, cpu_seconds, generated, peak_bytes
+from realsyn_ops.cli.bench import Check, Measurement
+
+SUMMARY = "CPU-seconds a sentence and peak memory from 100 thousand sentences up"
+SIZES = (100_000, 300_000, 1_000_000, 3_000_000)
+MAX_SPREAD = 1.3
+
+
+def measure(home: Path, console: Console, *, sentences: int = 300_000, memory_mb: int = 2_048) -> Measurement:
+    """At the sizes below so many sentences, and at so many. 3,000,000 take hours and 15 GB of disk."""
+    answers = {}
+    for n in [size for size in SIZES if size < sentences] + [sentences]:
+        with generated(home, console, n=n, day=0) as (corpus, fitted):
+            answers[n] = corpus.run("rebuild", everything=True, memory_bytes=memory_mb * 2**20) | {"fitted": fitted}
+    return summarise(answers, memory_bytes=memory_mb * 2**20)
+
+
+def summarise(answers: dict[int, dict[str, Any]], *, memory_bytes: int) -> Measurement:
+    """CPU-microseconds a sentence by step and size; memory beside what is allowed."""
+    figures: dict[str, Any] = {}
+    for step in dict.fromkeys(step for answer in answers.values() for step in answer["seconds"]):
+        figures[step] = {f"{n:,}": _us(answer, step, n) for n, answer in answers.items()}
+    for step in STEPS:
+        figures[f"{step}, all steps"] = {f"{n:,}": _us(answer, f"{step}:", n) for n, answer in answers.items()}
+    per_sentence = {n: _us(answer, "", n) for n, answer in answers.items()}
+    figures["CPU-microseconds a sentence"] = {f"{n:,}": cost for n, cost in per_sentence.items()}
+    figures["codebook and sight, once"] = {f"{n:,}": _us(a["fitted"], "", n) for n, a in answers.items()}
+    figures["peak memory (MB)"] = {f"{n:,}": peak_bytes(a) / 2**20 for n, a in answers.items()}
+    figures["allowed (MB)"] = {f"{n:,}": allowed_bytes(a, memory_bytes) / 2**20 for n, a in answers.items()}
+    figures["light columns (bytes a sentence)"] = {f"{n:,}": a["light_bytes"] / n for n, a in answers.items()}
+    figures["share of sentences scored"] = {f"{n:,}": answer["share_scored"] for n, answer in answers.items()}
+    spread = {step: _spread(answers, step) for step in STEPS}
+    checks = [
+        *(Check(f"{step}: cost a sentence, most beside least", x, "<=", MAX_SPREAD) for step, x in spread.items()),
+        Check("all: cost a sentence, most beside least", _spread(answers, ""), "<=", MAX_SPREAD),
+        Check(
+            "peak memory, of what is allowed, at the worst size",
+            max(peak_bytes(answer) / allowed_bytes(answer, memory_bytes) for answer in answers.values()), "<=", 1,
+        ),
+    ]  # fmt: skip
+    sizes = ", ".join(f"{n:,}" for n in answers)
+    return Measurement(f"{sizes} generated sentences, CPU-microseconds each", figures, checks)
+
+
+def _us(answer: dict[str, Any], step: str, n: int) -> float:
+    return 1e6 * cpu_seconds(answer, step) / n
+
+
+def _spread(answers: dict[int, dict[str, Any]], step: str) -> float:
+    costs = [_us(answer, step, n) for n, answer in answers.items()]
+    return max(costs) / min(costs)
