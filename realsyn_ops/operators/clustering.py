@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 
 from realsyn_ops.operators import assets, links
-from realsyn_ops.operators.duplicates import GROUP, alarms, is_within_threshold, publish_groups, regroup, source_losses
+from realsyn_ops.operators.duplicates import alarms, is_within_threshold, publish_groups, regroup, source_losses
 from realsyn_ops.operators.measures import TABLE as MEASURES_TABLE
 from realsyn_ops.operators.measures import day_measures
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
@@ -114,7 +114,7 @@ def deduplicate(ranges: list[Work]) -> Work:
 
     works = list(ranges)
     staging, chosen = _opened(works[0])
-    with measured(staging, GROUP):
+    with measured(staging, links.GROUP):
         return regroup(
             staging,
             links.SENTENCES,
@@ -135,7 +135,7 @@ def audit(work: Work) -> Work:
     """Close the run's manifest, then check scores, embeddings, groups and clusters. Red: nothing is published."""
     staging = open_staging(work)
     with measured(staging, "audit"):
-        shards = {stage: staging.shards(stage) for stage in (SITES, FILTER, SCORE)} | {GROUP: [work["shard"]]}
+        shards = {stage: staging.shards(stage) for stage in (SITES, FILTER, SCORE)} | {links.GROUP: [work["shard"]]}
         staging.finish(shards, name=f"manifest-{work['shard']}")
         run_gate(staging, _frames(staging, work))
     return work
@@ -201,7 +201,7 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
     embeddings = vector_checks(staging.read_all(SCORE, "embeddings"), {"embedding": "norm"})
     for frame in (scores, measures, embeddings):
         frame["is_known_key"] = frame["key"].isin(known)
-    groups = staging.read_shard(GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
+    groups = staging.read_shard(links.GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
     groups["survivor_is_kept"] = groups["survivor"].isin(groups.loc[groups["reason"].isna(), "key"])
     groups["is_within_threshold"] = is_within_threshold(groups, chosen.min_similarity)
     groups["is_known_cluster"] = np.isin(groups["cluster"], np.arange(len(links.read_centroids(staging, work))))

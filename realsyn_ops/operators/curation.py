@@ -8,7 +8,7 @@ from airflow.sdk import task
 
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.operators import assets, links
-from realsyn_ops.operators.duplicates import GROUP, alarms, is_within_threshold, publish_groups, regroup, source_losses
+from realsyn_ops.operators.duplicates import alarms, is_within_threshold, publish_groups, regroup, source_losses
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
 from realsyn_ops.operators.policies import judge_images, load_policies, policy_names
 from realsyn_ops.operators.publishing import event_extra, one_table, run_gate, vector_checks
@@ -187,7 +187,7 @@ def deduplicate(ranges: list[Work]) -> Work:
 
     works = list(ranges)
     staging, chosen = _opened(works[0])
-    with measured(staging, GROUP):
+    with measured(staging, links.GROUP):
         return regroup(
             staging,
             links.IMAGES,
@@ -204,7 +204,7 @@ def audit(work: Work) -> Work:
     """Close the run's manifest, then check scores, embeddings and groups. Red: nothing is published."""
     staging = open_staging(work)
     with measured(staging, "audit"):
-        shards = {STAGE: staging.shards(STAGE), GROUP: [work["shard"]]}
+        shards = {STAGE: staging.shards(STAGE), links.GROUP: [work["shard"]]}
         staging.finish(shards, name=f"manifest-{work['shard']}")
         run_gate(staging, _frames(staging, work))
     return work
@@ -270,7 +270,7 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
     embeddings = vector_checks(staging.read_all(STAGE, "embeddings"), {"embedding": "norm", "visual": "visual_norm"})
     for frame in (scores, embeddings):
         frame["is_known_key"] = frame["key"].isin(known)
-    groups = staging.read_shard(GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
+    groups = staging.read_shard(links.GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
     groups["survivor_is_kept"] = groups["survivor"].isin(groups.loc[groups["reason"].isna(), "key"])
     groups["is_within_threshold"] = is_within_threshold(groups, chosen.min_visual_similarity)
     rejected = scores.loc[scores["reason"].notna(), "n_nodes"].sum()

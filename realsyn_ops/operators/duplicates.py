@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from realsyn_ops.operators.links import ARRANGE, LINK, Kind, Rules
+from realsyn_ops.operators.links import ARRANGE, GROUP, LINK, Kind, Rules
 from realsyn_ops.operators.publishing import one_table, publish_days, split_days
 from realsyn_ops.operators.run import Work, digest
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     Perceptual = Callable[[CorpusRows, np.ndarray], Links]
 
-GROUP = "group"
 MIN_ALARM_ROWS = 50
 """Below so many records a large component or a lost source is no alarm: small inputs are like that."""
 

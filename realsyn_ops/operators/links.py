@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FIT, ASSIGN, ARRANGE, LINK = "fit", "assign", "arrange", "link"
+FIT, ASSIGN, ARRANGE, LINK, GROUP = "fit", "assign", "arrange", "link", "deduplicate"
 ASSIGN_ROWS = 100_000
 
 
@@ -265,7 +265,7 @@ def _clusters(staging: "Staging", work: Work, *, day: str | None = None) -> "tup
     """Clusters and similarities to their centroids of the run's records: all, or those of a day."""
     import pyarrow.compute as pc
 
-    groups = staging.read_shard("group", work["shard"], "groups")
+    groups = staging.read_shard(GROUP, work["shard"], "groups")
     groups = groups if day is None else groups.filter(pc.equal(groups["day"], day))
     return groups["cluster"].to_numpy(), groups["centroid_similarity"].to_numpy()
 

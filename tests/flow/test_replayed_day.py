@@ -30,7 +30,8 @@ DAY = DAYS[0]
 LIMITS = {CURATE: {"min_side_px": 150}, CLUSTER: {"max_words": 14, "max_perplexity": 400.0}}
 TABLES = (
     "documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects", "image_scores", "image_embeddings",
-    "curated_images", "sentence_scores", "sentence_embeddings", "sentence_clusters", "pairs",
+    "image_links", "curated_images", "sentence_scores", "sentence_embeddings", "sentence_links", "sentence_clusters",
+    "pairs",
 )  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def run_from_raw(stack: Stack) -> Bucket:
     """The day in an empty bucket, from the same raw objects and codebook, with the other limits from the start."""
     fresh = replace(stack.bucket, name="realsyn-from-raw")
     fresh.create()
-    for prefix in (f"raw/{DAY}/", "corpus/codebook"):
+    for prefix in (f"raw/{DAY}/", "corpus/codebook", "corpus/image_codebook", "corpus/sights/"):
         for item in stack.bucket.list(prefix):
             fresh.put(item.key, stack.bucket.get(item.key))
     env = {**stack.airflow_env(), "REALSYN_BUCKET": fresh.name}
