@@ -18,9 +18,9 @@ from realsyn_ops.stages.dedup import near_duplicates
 from tests.flow.harness import Demo, run_command
 
 TABLES = (
-    "documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects", "image_scores", "image_embeddings",
-    "image_links", "curated_images", "sentence_scores", "sentence_embeddings", "sentence_links", "sentence_clusters", "pairs", "answers",
-    "sentence_measures",
+    "documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects", "image_scores",
+    "image_embeddings", "image_links", "curated_images", "sentence_scores", "sentence_embeddings", "sentence_links",
+    "sentence_clusters", "pairs", "answers", "sentence_measures",
 )  # fmt: skip
 
 pytestmark = pytest.mark.timeout(1500)

@@ -22,7 +22,7 @@ from tests.flow.harness import demo_home
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
-FROZEN = ("corpus/codebook", "corpus/image_codebook", "corpus/sights/")
+FROZEN = ("corpus/codebooks", "corpus/sights/")
 CACHES = {"answers"}
 """What a rewriter was asked on the way is kept, also for texts that later days have displaced."""
 TABLES = (

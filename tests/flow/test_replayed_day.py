@@ -96,7 +96,7 @@ def run_from_raw(stack: Stack) -> Bucket:
     """The day in an empty bucket, from the same raw objects and codebook, with the other limits from the start."""
     fresh = replace(stack.bucket, name="realsyn-from-raw")
     fresh.create()
-    for prefix in (f"raw/{DAY}/", "corpus/codebook", "corpus/image_codebook", "corpus/sights/"):
+    for prefix in (f"raw/{DAY}/", "corpus/codebooks", "corpus/sights/"):
         for item in stack.bucket.list(prefix):
             fresh.put(item.key, stack.bucket.get(item.key))
     env = {**stack.airflow_env(), "REALSYN_BUCKET": fresh.name}
