@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
 
-from realsyn_ops.operators import assets, links
+from realsyn_ops.operators import assets, codebooks, linked, links
 from realsyn_ops.operators.duplicates import alarms, is_within_threshold, publish_groups, regroup, source_losses
 from realsyn_ops.operators.measures import TABLE as MEASURES_TABLE
 from realsyn_ops.operators.measures import day_measures
@@ -74,10 +74,10 @@ def count_words(shards: list[Work]) -> list[Work]:
 def fit(shards: list[Work]) -> list[Work]:
     """The clusters of the codebook, fitted on the first day and where the run says so; the records that are new."""
     staging, chosen = _opened(next(iter(shards)))
-    with measured(staging, links.FIT):
+    with measured(staging, linked.FIT):
         return links.fit(
             staging,
-            links.SENTENCES,
+            linked.SENTENCES,
             codebook="" if chosen.refit else chosen.codebook,
             rows_per_cluster=chosen.sentences_per_cluster,
             seed=chosen.seed,
@@ -85,10 +85,10 @@ def fit(shards: list[Work]) -> list[Work]:
         )
 
 
-@shard_step(links.ASSIGN)
+@shard_step(linked.ASSIGN)
 def assign(staging: "Staging", work: Work) -> None:
     """Lay a shard of new sentences into their clusters."""
-    links.assign(staging, links.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
+    links.assign(staging, linked.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
 
 
 @task
@@ -96,14 +96,14 @@ def arrange(shards: list[Work]) -> list[Work]:
     """Put known and new sentences together, and cut the clusters into ranges that fit the memory budget."""
     works = list(shards)
     staging = open_staging(works[0])
-    with measured(staging, links.ARRANGE):
-        return links.arrange(staging, links.SENTENCES, works)
+    with measured(staging, linked.ARRANGE):
+        return links.arrange(staging, linked.SENTENCES, works)
 
 
-@shard_step(links.LINK)
+@shard_step(linked.LINK)
 def link(staging: "Staging", work: Work) -> None:
     """Link the new sentences of a range of clusters with those they are near to."""
-    links.link(staging, links.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
+    links.link(staging, linked.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
 
 
 @task
@@ -114,10 +114,10 @@ def deduplicate(ranges: list[Work]) -> Work:
 
     works = list(ranges)
     staging, chosen = _opened(works[0])
-    with measured(staging, links.GROUP):
+    with measured(staging, linked.GROUP):
         return regroup(
             staging,
-            links.SENTENCES,
+            linked.SENTENCES,
             works,
             schemas.SENTENCE_CLUSTERS,
             perceptual=lambda rows, is_new: text_links(
@@ -135,7 +135,7 @@ def audit(work: Work) -> Work:
     """Close the run's manifest, then check scores, embeddings, groups and clusters. Red: nothing is published."""
     staging = open_staging(work)
     with measured(staging, "audit"):
-        shards = {stage: staging.shards(stage) for stage in (SITES, FILTER, SCORE)} | {links.GROUP: [work["shard"]]}
+        shards = {stage: staging.shards(stage) for stage in (SITES, FILTER, SCORE)} | {linked.GROUP: [work["shard"]]}
         staging.finish(shards, name=f"manifest-{work['shard']}")
         run_gate(staging, _frames(staging, work))
     return work
@@ -148,7 +148,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
 
     staging, chosen = _opened(work)
     with measured(staging, "publish"):
-        version = links.publish_centroids(staging, links.SENTENCES, work, chosen)
+        version = codebooks.publish_centroids(staging, linked.SENTENCES, work, chosen)
         scores = staging.read_all(SCORE, "scores")
         embeddings = staging.read_all(SCORE, "embeddings")
         measures = one_table(day_measures(staging, chosen, scores))
@@ -158,9 +158,9 @@ def publish(work: Work, *, outlet_events: Any) -> None:
             "sentence_embeddings": (embeddings.schema, {chosen.day: one_table(embeddings)}),
         }
         changed, n_rows = publish_groups(
-            staging, links.SENTENCES, work, schemas.SENTENCE_CLUSTERS, tables, rules=_rules(chosen, version)
+            staging, linked.SENTENCES, work, schemas.SENTENCE_CLUSTERS, tables, rules=_rules(chosen, version)
         )
-        drift = links.drift(staging, links.SENTENCES, work, version, _day_words(staging))
+        drift = codebooks.drift(staging, linked.SENTENCES, work, version, _day_words(staging))
     outlet_events[assets.SENTENCE_CLUSTERS].extra = event_extra(staging, changed, n_rows) | {"drift": drift}
 
 
@@ -180,8 +180,8 @@ def _chosen(staging: "Staging") -> ClusterPlan:
     return ClusterPlan.from_json(staging.plan_json())
 
 
-def _rules(chosen: ClusterPlan, codebook: str = "") -> links.Rules:
-    return links.Rules(codebook or chosen.codebook, chosen.code, chosen.min_similarity, chosen.min_jaccard)
+def _rules(chosen: ClusterPlan, codebook: str = "") -> linked.Rules:
+    return linked.Rules(codebook or chosen.codebook, chosen.code, chosen.min_similarity, chosen.min_jaccard)
 
 
 def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
@@ -201,10 +201,10 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
     embeddings = vector_checks(staging.read_all(SCORE, "embeddings"), {"embedding": "norm"})
     for frame in (scores, measures, embeddings):
         frame["is_known_key"] = frame["key"].isin(known)
-    groups = staging.read_shard(links.GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
+    groups = staging.read_shard(linked.GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
     groups["survivor_is_kept"] = groups["survivor"].isin(groups.loc[groups["reason"].isna(), "key"])
     groups["is_within_threshold"] = is_within_threshold(groups, chosen.min_similarity)
-    groups["is_known_cluster"] = np.isin(groups["cluster"], np.arange(len(links.read_centroids(staging, work))))
+    groups["is_known_cluster"] = np.isin(groups["cluster"], np.arange(len(codebooks.read_centroids(staging, work))))
     rejected = scores.loc[scores["reason"].notna(), "n_nodes"].sum()
     losses = source_losses(staging, groups, nodes="sentence_nodes", max_loss=chosen.max_source_loss)
     return {

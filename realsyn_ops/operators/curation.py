@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 
 from realsyn_ops.errors import PermanentError
-from realsyn_ops.operators import assets, links
+from realsyn_ops.operators import assets, codebooks, linked, links
 from realsyn_ops.operators.duplicates import alarms, is_within_threshold, publish_groups, regroup, source_losses
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
 from realsyn_ops.operators.policies import judge_images, load_policies, policy_names
@@ -52,7 +52,7 @@ def plan(**context: Any) -> list[Work]:
         inputs=digest(images.to_pydict()),
         preset=preset,
         models=models,
-        codebook=current_version(bucket, links.IMAGES.name),
+        codebook=current_version(bucket, linked.IMAGES.name),
         image_policies=policy_names(load_policies(settings().image_policies)),
     )
     return shard_works(staging, images.num_rows, chosen.shard_images)
@@ -147,10 +147,10 @@ DECODED_SIDE_PX = 512
 def fit(shards: list[Work]) -> list[Work]:
     """The clusters of the codebook, fitted on the first day and where the run says so; the records that are new."""
     staging, chosen = _opened(next(iter(shards)))
-    with measured(staging, links.FIT):
+    with measured(staging, linked.FIT):
         return links.fit(
             staging,
-            links.IMAGES,
+            linked.IMAGES,
             codebook="" if chosen.refit else chosen.codebook,
             rows_per_cluster=chosen.images_per_cluster,
             seed=chosen.seed,
@@ -158,10 +158,10 @@ def fit(shards: list[Work]) -> list[Work]:
         )
 
 
-@shard_step(links.ASSIGN)
+@shard_step(linked.ASSIGN)
 def assign(staging: "Staging", work: Work) -> None:
     """Lay a shard of new images into their clusters."""
-    links.assign(staging, links.IMAGES, work, min_similarity=_chosen(staging).min_visual_similarity)
+    links.assign(staging, linked.IMAGES, work, min_similarity=_chosen(staging).min_visual_similarity)
 
 
 @task
@@ -169,14 +169,14 @@ def arrange(shards: list[Work]) -> list[Work]:
     """Put known and new images together, and cut the clusters into ranges that fit the memory budget."""
     works = list(shards)
     staging = open_staging(works[0])
-    with measured(staging, links.ARRANGE):
-        return links.arrange(staging, links.IMAGES, works)
+    with measured(staging, linked.ARRANGE):
+        return links.arrange(staging, linked.IMAGES, works)
 
 
-@shard_step(links.LINK)
+@shard_step(linked.LINK)
 def link(staging: "Staging", work: Work) -> None:
     """Link the new images of a range of clusters with those they are near to."""
-    links.link(staging, links.IMAGES, work, min_similarity=_chosen(staging).min_visual_similarity)
+    links.link(staging, linked.IMAGES, work, min_similarity=_chosen(staging).min_visual_similarity)
 
 
 @task
@@ -187,10 +187,10 @@ def deduplicate(ranges: list[Work]) -> Work:
 
     works = list(ranges)
     staging, chosen = _opened(works[0])
-    with measured(staging, links.GROUP):
+    with measured(staging, linked.GROUP):
         return regroup(
             staging,
-            links.IMAGES,
+            linked.IMAGES,
             works,
             schemas.CURATED_IMAGES,
             perceptual=lambda rows, is_new: hash_links(
@@ -204,7 +204,7 @@ def audit(work: Work) -> Work:
     """Close the run's manifest, then check scores, embeddings and groups. Red: nothing is published."""
     staging = open_staging(work)
     with measured(staging, "audit"):
-        shards = {STAGE: staging.shards(STAGE), links.GROUP: [work["shard"]]}
+        shards = {STAGE: staging.shards(STAGE), linked.GROUP: [work["shard"]]}
         staging.finish(shards, name=f"manifest-{work['shard']}")
         run_gate(staging, _frames(staging, work))
     return work
@@ -221,16 +221,16 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     staging, chosen = _opened(work)
     day = staging.partition
     with measured(staging, "publish"):
-        version = links.publish_centroids(staging, links.IMAGES, work, chosen)
+        version = codebooks.publish_centroids(staging, linked.IMAGES, work, chosen)
         embeddings = staging.read_all(STAGE, "embeddings")
         tables = {
             "image_scores": (schemas.IMAGE_SCORES, {day: one_table(staging.read_all(STAGE, "scores"))}),
             "image_embeddings": (embeddings.schema, {day: one_table(embeddings)}),
         }
         changed, n_rows = publish_groups(
-            staging, links.IMAGES, work, schemas.CURATED_IMAGES, tables, rules=_rules(chosen, version)
+            staging, linked.IMAGES, work, schemas.CURATED_IMAGES, tables, rules=_rules(chosen, version)
         )
-        drift = links.drift(staging, links.IMAGES, work, version, {})
+        drift = codebooks.drift(staging, linked.IMAGES, work, version, {})
     outlet_events[assets.CURATED_IMAGES].extra = event_extra(staging, changed, n_rows) | {"drift": drift}
 
 
@@ -243,8 +243,10 @@ def _chosen(staging: "Staging") -> CuratePlan:
     return CuratePlan.from_json(staging.plan_json())
 
 
-def _rules(chosen: CuratePlan, codebook: str = "") -> links.Rules:
-    return links.Rules(codebook or chosen.codebook, chosen.code, chosen.min_visual_similarity, chosen.max_hash_distance)
+def _rules(chosen: CuratePlan, codebook: str = "") -> linked.Rules:
+    return linked.Rules(
+        codebook or chosen.codebook, chosen.code, chosen.min_visual_similarity, chosen.max_hash_distance
+    )
 
 
 def _shard_rows(staging: "Staging", chosen: CuratePlan, number: int) -> list[dict[str, Any]]:
@@ -270,7 +272,7 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
     embeddings = vector_checks(staging.read_all(STAGE, "embeddings"), {"embedding": "norm", "visual": "visual_norm"})
     for frame in (scores, embeddings):
         frame["is_known_key"] = frame["key"].isin(known)
-    groups = staging.read_shard(links.GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
+    groups = staging.read_shard(linked.GROUP, work["shard"], "groups").drop_columns("near").to_pandas()
     groups["survivor_is_kept"] = groups["survivor"].isin(groups.loc[groups["reason"].isna(), "key"])
     groups["is_within_threshold"] = is_within_threshold(groups, chosen.min_visual_similarity)
     rejected = scores.loc[scores["reason"].notna(), "n_nodes"].sum()

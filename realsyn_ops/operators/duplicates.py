@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from realsyn_ops.operators.links import ARRANGE, GROUP, LINK, Kind, Rules
+from realsyn_ops.operators.linked import ARRANGE, GROUP, LINK, Kind, Rules
 from realsyn_ops.operators.publishing import one_table, publish_days, split_days
 from realsyn_ops.operators.run import Work, digest
 

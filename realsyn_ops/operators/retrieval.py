@@ -14,7 +14,8 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import pair_rules
-from realsyn_ops.operators.links import SENTENCES, published_codebook
+from realsyn_ops.operators.codebooks import published_codebook
+from realsyn_ops.operators.linked import SENTENCES
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
 from realsyn_ops.operators.search import PREPARE, RETRIEVE, calibrate, measure_recall, paired_rows, shard_texts
 from realsyn_ops.operators.shard_steps import shard_step

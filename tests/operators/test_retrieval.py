@@ -14,7 +14,7 @@ from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.operators import pair_rules, retrieval, search, shard_steps
-from realsyn_ops.operators.links import SENTENCES, Rules
+from realsyn_ops.operators.linked import SENTENCES, Rules
 from realsyn_ops.operators.params import PAIR
 from realsyn_ops.plans import PairPlan
 
