@@ -217,7 +217,7 @@ def _update(search_of: _Search, images: np.ndarray, rows: np.ndarray, new: np.nd
     had = search_of.known(rows)
     found = search_of.candidates(images, rows, new, least=had.scores[:, N_TEXTS - 1])
     some = np.flatnonzero(np.isfinite(found.scores).any(axis=1))
-    had, found = (Candidates(one.keys[some], one.scores[some], one.n_scored[some]) for one in (had, found))
+    had, found = had.of(some), found.of(some)
     positions, similarities = search_of.texts(merge([had, found], n_candidates=_N_CANDIDATES))
     search_of.keep(rows[some], positions, similarities)
     is_displaced = np.zeros(len(rows), bool)

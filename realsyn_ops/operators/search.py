@@ -1,7 +1,8 @@
 """Searching images over sentences, a part of these at a time within the memory budget.
 
-An image that is searched sees all sentences; one that is only updated sees its published texts and the new sentences,
-and is searched after all where a new sentence, too like one of its texts, would push that one out.
+An image that is searched sees all sentences; one that is only updated sees its published texts and those new sentences
+that are no worse than the last of them, and is searched after all where a new sentence, too like one of its texts,
+would push that one out.
 """
 
 import json
@@ -51,10 +52,11 @@ class Search:
         """(m,) the codebook's cluster that each image is nearest to."""
         return self._quantizer.assign(images, n_probes=1)[0][:, 0]
 
-    def candidates(self, images: "np.ndarray", among: "np.ndarray") -> "Candidates":
+    def candidates(self, images: "np.ndarray", among: "np.ndarray", least: "np.ndarray | None" = None) -> "Candidates":
         """Candidates for images (m, d) out of the sentences at positions ``among``, of the clusters that each probes.
 
-        With a number of probes in the plan those are the codebook's nearest, as in the paper.
+        With a number of probes in the plan those are the codebook's nearest, as in the paper. least (m,): the scores
+        below which an image wants none.
         """
         from realsyn_ops.stages.retrieve import assign, search
 
@@ -64,7 +66,7 @@ class Search:
         def find(positions: "np.ndarray", vectors: "np.ndarray") -> "Candidates":
             nearest = self._quantizer.assign(vectors, n_probes=1)[0][:, 0] if n_probes else assign(self._sight, vectors)
             rules: dict[str, Any] = {"clusters": nearest, "n_candidates": self.n_candidates, "probed": probed}
-            return search(self._sight, images, vectors, keys=positions, **rules)
+            return search(self._sight, images, vectors, keys=positions, least=least, **rules)
 
         return self._over_parts(among, find)
 
@@ -173,10 +175,15 @@ def shard_texts(staging: "Staging", chosen: PairPlan, work: "Work") -> "tuple[np
         new = staging.read_shard(PREPARE, work["prepared"], "sentences")["key"].combine_chunks()
         among = np.flatnonzero(pc.is_in(sentences.table["key"], new).to_numpy())
         known = _known(Corpus(staging.bucket), keys.take(updated).to_pylist(), sentences, search.n_candidates)
-        found = merge([known, search.candidates(vectors[updated], among)], n_candidates=search.n_candidates)
-        some = search.choose(found)
-        texts.positions[updated], texts.similarities[updated] = some.positions, some.similarities
-        is_searched[updated] = _is_displaced(known, some)
+        had = known.keys[:, : chosen.n_texts], known.scores[:, : chosen.n_texts]
+        texts.positions[updated] = np.where(np.isfinite(had[1]), had[0], -1)
+        texts.similarities[updated] = np.where(np.isfinite(had[1]), had[1], 0)
+        found = search.candidates(vectors[updated], among, least=had[1][:, -1])
+        better = np.flatnonzero(np.isfinite(found.scores).any(axis=1))
+        known, found = known.of(better), found.of(better)
+        some, rows = search.choose(merge([known, found], n_candidates=search.n_candidates)), updated[better]
+        texts.positions[rows], texts.similarities[rows] = some.positions, some.similarities
+        is_searched[rows] = _is_displaced(known, some)
     searched = np.flatnonzero(is_searched)
     if len(searched):
         found = search.candidates(vectors[searched], np.arange(len(sentences)))

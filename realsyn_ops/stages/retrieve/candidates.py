@@ -38,6 +38,10 @@ class Candidates:
     scores: np.ndarray
     n_scored: np.ndarray
 
+    def of(self, images: np.ndarray) -> "Candidates":
+        """Those of some of the images (k,)."""
+        return Candidates(self.keys[images], self.scores[images], self.n_scored[images])
+
 
 def search(
     sight: Sight,
