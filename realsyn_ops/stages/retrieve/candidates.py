@@ -18,15 +18,20 @@ from realsyn_ops.stages.retrieve.sight import Sight, probes, project
 
 _faiss: Any = faiss
 """Its stubs do not know everything."""
-_BLOCK = 2_048
-_SPARE = 8
+_BLOCK = 4_096
+_SCANNED = 1_024
+_SPARE = 4
 """Candidates scored in float64 beyond those wanted."""
 _ERROR = 1e-5
 """Float32 products of unit rows are closer than this to the exact ones."""
 _CODE_LOSS = 0.12
 """What codes lose of an image that the basis shows wholly, beside one that it does not show at all."""
-_MAX_LOOKED_UP = 1_000_000
-_WIDTH = 4
+_MAX_LOOKED_UP = 4_000_000
+_PRODUCTS = 8_192
+_HEAD = 16
+"""Of those, scored exactly at once; of the others only those whose code leaves them a chance."""
+_GROWTH = 16
+_WIDTH = 40
 """Sentences looked up by code for each one wanted, at first."""
 
 
@@ -118,33 +123,38 @@ def _search(
     scores = np.full((len(images), n), -np.inf)
     queries = seen_by_code(sight, images) if sight.has_codes else images
     margins = sight.margin * unseen_share(sight, images) if sight.has_codes else np.full(len(images), np.inf)
-    waiting = [(np.arange(len(images)), _WIDTH * n)]
+    known = np.full(len(images), -np.inf)
+    waiting = [(np.arange(len(images)), _WIDTH * n, n + _SPARE)]
     while waiting:
-        pending, width = waiting.pop()
+        pending, width, kept = waiting.pop()
         if (limit := max(1, _MAX_LOOKED_UP // width)) < len(pending):
-            waiting += [(pending[limit:], width), (pending[:limit], width)]
+            waiting += [(pending[limit:], width, kept), (pending[:limit], width, kept)]
             continue
         width = min(width, len(sentences))
         ids, approximate = _scan(index, queries[pending], [lists[i] for i in pending], width)
-        exact, asking = np.empty(ids.shape, np.float32), images[pending]
-        _faiss.fvec_inner_products_by_idx(
-            faiss.swig_ptr(exact), faiss.swig_ptr(asking), faiss.swig_ptr(sentences),
-            faiss.swig_ptr(ids), images.shape[1], len(pending), width,
-        )  # fmt: skip
-        exact[ids < 0] = -np.inf
         margin = margins[pending, None]
+        is_last = ids[:, -1] < 0
+        asking, allowed = images[pending], margin if sight.has_codes else 0.0
+        head = min(width, n + _HEAD)
+        exact = np.full(ids.shape, -np.inf, np.float32)
+        exact[:, :head] = _products(asking, sentences, ids[:, :head])
+        exact[:, :head][exact[:, :head] - approximate[:, :head] > margin - _ERROR] = -np.inf
+        if head >= n:
+            bound = np.maximum(known[pending], np.partition(exact[:, :head], head - n, axis=1)[:, head - n])
+            ids[:, head:][approximate[:, head:] + allowed < bound[:, None] - 2 * _ERROR] = -1
+        exact = _products(asking, sentences, ids)
         exact[exact - approximate > margin + _ERROR] = -np.inf
-        kept = min(width, max(n + _SPARE, width // 16 if width < len(sentences) else width))
+        kept = min(kept, width) if width < len(sentences) else width
         order = np.argpartition(-exact, kept - 1, axis=1)[:, :kept]
         kept_ids, kept_exact = np.take_along_axis(ids, order, axis=1), np.take_along_axis(exact, order, axis=1)
-        fine = _exact(asking, sentences, kept_ids)
+        fine = _exact(asking, sentences, np.where(np.isfinite(kept_exact), kept_ids, -1))
         underrated = fine - np.take_along_axis(approximate, order, axis=1).astype(np.float64) > margin
-        fine[underrated | ~np.isfinite(kept_exact)] = -np.inf
+        fine[underrated] = -np.inf
         best = np.lexsort((rank[kept_ids], -fine), axis=1)[:, :n]
         answer, score = np.take_along_axis(kept_ids, best, axis=1), np.take_along_axis(fine, best, axis=1)
         last = score[:, -1] if score.shape[1] == n else np.full(len(pending), -np.inf)
         slack = _ERROR + (margin[:, 0] if sight.has_codes else 0.0)
-        unseen = np.where(ids[:, -1] < 0, -np.inf, approximate[:, -1].astype(np.float64) + slack)
+        unseen = np.where(is_last, -np.inf, approximate[:, -1].astype(np.float64) + slack)
         unkept = np.where(kept < width, kept_exact.min(axis=1) + _ERROR, -np.inf)
         is_whole = np.maximum(unseen, unkept) < last
         is_whole |= (unseen == -np.inf) & (unkept == -np.inf) | (width == len(sentences))
@@ -152,7 +162,8 @@ def _search(
         positions[done, : answer.shape[1]] = np.where(np.isfinite(score), answer, -1)[is_whole]
         scores[done, : score.shape[1]] = score[is_whole]
         if not is_whole.all():
-            waiting.append((pending[~is_whole], width * 4))
+            known[pending] = last
+            waiting.append((pending[~is_whole], width * _GROWTH, kept * _SPARE))
     return positions, scores
 
 
@@ -160,7 +171,7 @@ def _scan(index: Any, queries: np.ndarray, lists: list[np.ndarray], k: int) -> t
     """The best k of the lists by code: positions (m, k), -1 where there are fewer, and scores, best first."""
     ids, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     by_length = np.argsort([len(clusters) for clusters in lists], kind="stable")
-    for part in np.array_split(by_length, max(1, len(by_length) // 256)):
+    for part in np.array_split(by_length, max(1, len(by_length) // _SCANNED)):
         width = max((len(lists[i]) for i in part), default=1) or 1
         probed = np.full((len(part), width), -1, np.int64)
         for row, i in enumerate(part):
@@ -214,12 +225,23 @@ def unseen_share(sight: Sight, images: np.ndarray) -> np.ndarray:
     return np.hypot(np.sqrt(np.maximum(1 - seen, 0)), _CODE_LOSS).round(6)
 
 
+def _products(images: np.ndarray, sentences: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """(m, k) float32 cosines of the images and of their sentences, -inf where the id is -1."""
+    products, ids = np.empty(ids.shape, np.float32), np.ascontiguousarray(ids)
+    _faiss.fvec_inner_products_by_idx(
+        faiss.swig_ptr(products), faiss.swig_ptr(images), faiss.swig_ptr(sentences),
+        faiss.swig_ptr(ids), images.shape[1], *ids.shape,
+    )  # fmt: skip
+    products[ids < 0] = -np.inf
+    return products
+
+
 def _exact(images: np.ndarray, sentences: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """(m, k) cosines of the images and of their sentences, each by itself in float64, to six digits."""
-    scores = np.empty(ids.shape)
-    step = max(1, _MAX_LOOKED_UP // (32 * max(1, ids.shape[1])))
-    for start in range(0, len(images), step):
-        rows = slice(start, start + step)
-        vectors = sentences[ids[rows]].astype(np.float64)
-        scores[rows] = np.einsum("md,mkd->mk", images[rows].astype(np.float64), vectors)
+    """(m, k) cosines of the images and of their sentences, each by itself in float64 to six digits; -inf for -1."""
+    scores = np.full(ids.shape, -np.inf)
+    rows, places = np.nonzero(ids >= 0)
+    for start in range(0, len(rows), _PRODUCTS):
+        row, place = rows[start : start + _PRODUCTS], places[start : start + _PRODUCTS]
+        pairs = images[row].astype(np.float64), sentences[ids[row, place]].astype(np.float64)
+        scores[row, place] = np.einsum("pd,pd->p", *pairs)
     return scores.round(6)
