@@ -198,6 +198,18 @@ def test_only_images_whose_candidate_is_taken_down_are_touched() -> None:
     assert touched(found, np.array([2, 0])).tolist() == [True, False, False]
 
 
+def test_a_takedown_changes_only_the_images_it_touched(sight: Sight) -> None:
+    images, sentences = corpus(200, 3_000, seed=12)
+    before = found_in(sight, images, sentences, np.arange(3_000))
+    gone = np.random.default_rng(1).choice(3_000, 60, replace=False)
+    after = found_in(sight, images, sentences, np.setdiff1d(np.arange(3_000), gone))
+    again = touched(before, gone)
+    assert 0 < again.sum() < 200
+    assert before.scores[~again].tobytes() == after.scores[~again].tobytes()
+    assert (before.keys[~again] == after.keys[~again])[np.isfinite(after.scores[~again])].all()
+    assert not np.isin(after.keys[np.isfinite(after.scores)], gone).any()
+
+
 def _candidates(scores: list[list[float]]) -> Candidates:
     array = np.array(scores)
     return Candidates(np.tile(np.arange(array.shape[1]), (len(array), 1)), array, np.zeros(len(array)))

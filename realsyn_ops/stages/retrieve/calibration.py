@@ -27,9 +27,12 @@ _MAX_CLUSTERS = 4_096
 _TRAINED_PER_CLUSTER = 64
 _ITERATIONS = 10
 _HELD_OUT = 2_000
-_SEARCHED = 200_000
-"""Sentences in which the held-out images' best are looked for. The best of fewer are farther: errs to the safe side."""
-_PROBES_MISS, _CODES_MISS = 0.5, 0.3
+_SEARCHED = 1_000_000
+"""Sentences, others than made the clusters, in which the held-out images' best are looked for: the best of a part lie
+farther than the best of all, so this errs to the safe side."""
+_PAIRS = 1_000_000_000
+"""Of a held-out image and a searched sentence, at most."""
+_PROBES_MISS, _CODES_MISS = 0.5, 0.25
 """Shares of what may be missed: by the probes, by the codes; the rest is for chance."""
 _SPREAD_PRIOR = 20
 _PRIOR = 50
@@ -51,18 +54,19 @@ def calibrate(
     held_out, made_of = np.split(images, [min(_HELD_OUT, len(images) // 2)])
     basis = _basis(made_of, sentences)
     k = max(1, min(_MAX_CLUSTERS, len(sentences) // sentences_per_cluster))
-    rows = np.sort(draw.permutation(len(sentences))[: max(k * _TRAINED_PER_CLUSTER, _SEARCHED)])
-    sampled = sentences[rows].astype(np.float32)
-    sight = _clustered(basis, sampled[np.sort(draw.permutation(len(rows))[: k * _TRAINED_PER_CLUSTER])], k, seed)
-    if len(held_out) < _MIN_IMAGES:
+    rows = draw.permutation(len(sentences))[: k * _TRAINED_PER_CLUSTER + _SEARCHED]
+    n_trained = min(k * _TRAINED_PER_CLUSTER, (len(rows) + 1) // 2)
+    trained, searched = (sentences[np.sort(part)].astype(np.float32) for part in np.split(rows, [n_trained]))
+    sight = _clustered(basis, trained, k, seed)
+    if len(held_out) < _MIN_IMAGES or len(searched) < n_texts:
         return sight
-    searched = sampled[np.sort(draw.permutation(len(rows))[:_SEARCHED])]
-    _, best = faiss.knn(held_out, searched, min(n_texts, len(searched)), metric=faiss.METRIC_INNER_PRODUCT)
+    held_out = held_out[: max(_MIN_IMAGES, _PAIRS // len(searched))]
+    _, best = faiss.knn(held_out, searched, n_texts, metric=faiss.METRIC_INNER_PRODUCT)
     may_miss = 1 - target_recall
     sight = replace(sight, reach=_reach(sight, held_out, assign(sight, searched)[best], may_miss * _PROBES_MISS))
     if len(sentences) < _MIN_CODED:
         return sight
-    sight = _coded(sight, sampled, seed)
+    sight = _coded(sight, trained, seed)
     exact = np.einsum("md,mkd->mk", held_out, searched[best])
     by_code = exact - underrating(sight, held_out, searched, best) * unseen_share(sight, held_out)[:, None]
     sight = replace(sight, slope=float(max(1.0, (exact * by_code).sum() / (by_code**2).sum())))

@@ -17,7 +17,7 @@ import numpy as np
 
 _GRID = 4_000.0
 """Steps to one on the grid. Products of two rows of norm 1 stay below 2**24 in any order of summation: exact."""
-BEST_REACH = 3.0
+BEST_REACH = 4.0
 """Standard deviations above its mean that a cluster's best sentence may lie, when the clusters are compared."""
 _BLOCK = 512
 
@@ -29,7 +29,7 @@ class Sight:
     basis (d, e): the images' leading directions, orthonormal columns, largest first; the first ``centroids.shape[1]``
     are those in which sentences are clustered. means, variances (k, e): of each cluster's sentences along the basis.
     rotation (e, e) and quantizer (n_codes, 16, e / n_codes): the 4-bit codes of a sentence, n_codes 0 for none.
-    reach: an image probes the clusters whose mean score plus so many deviations is as high as the best's plus three.
+    reach: an image probes the clusters whose mean score plus so many deviations is as high as the best's plus four.
     slope: codes shrink a score by this. margin: by how much they may still underrate a sentence that is found, for an
     image that the basis does not show at all.
     """
