@@ -20,13 +20,14 @@ from realsyn_ops.cli.services import PROJECT, Stack
 from realsyn_ops.demo.documents import DAYS
 from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.storage import Bucket
-from tests.flow.harness import DOCUMENTS, demo_home
+from tests.flow.harness import demo_home
 from tests.ray.cluster import Cluster, wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 DAY = DAYS[0]
-SIZES = {"curate_images": {"shard_images": 6}, "cluster_sentences": {"shard_sentences": 80}}
+FEW = 8
+SIZES = {"curate_images": {"shard_images": 4}, "cluster_sentences": {"shard_sentences": 50}}
 INGESTED = ("documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects")
 MADE = (
     "image_scores", "image_embeddings", "curated_images", "sentence_measures", "sentence_scores",
@@ -48,7 +49,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def stack(tmp_path: Path, held: Path) -> Iterator[Stack]:
     """An object store with the raw documents of a day; Airflow does not run yet."""
     stack = Stack(demo_home(tmp_path / "home"))
-    raw = prepare_input(stack.home, None, DOCUMENTS)
+    raw = prepare_input(stack.home, None, FEW)
     prepare_models(stack.home / "models")
     stack.use_bucket("realsyn-ray")
     try:

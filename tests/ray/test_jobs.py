@@ -107,11 +107,6 @@ def test_both_nodes_make_the_shards_that_mapped_tasks_make(
     for shard in SHARDS:
         assert other.read_shard("squares", shard, "squares").equals(staging.read_shard("squares", shard, "squares"))
 
-    again = wait(hand_over(works))
-    assert again["state"] == "done"
-    assert "11 of them finished before" in again["line"]
-    assert sum(tries(staging).values()) == len(works) + 1
-
 
 def test_no_secret_is_in_a_file_of_the_cluster_or_of_the_bucket(deployed: Bucket, cluster: Cluster) -> None:
     secrets = [deployed.secret_key or "", SECRET, cluster.env["RAY_AUTH_TOKEN"]]
@@ -135,7 +130,8 @@ def test_a_bad_shard_ends_the_job_at_once_with_its_reason(deployed: Bucket) -> N
 
 
 def test_a_cancelled_job_stops_unless_it_was_taken_over(deployed: Bucket) -> None:
-    works = works_of(deployed, SHARDS, seed=3)
+    quick = SHARDS[-2:]
+    works = works_of(deployed, [*quick, *SHARDS[:-2]], seed=3)
     staging = Staging(deployed, works[0]["staging"])
     trigger = hand_over(works, "one")
     wait_for_both_nodes(staging)
@@ -151,7 +147,9 @@ def test_a_cancelled_job_stops_unless_it_was_taken_over(deployed: Bucket) -> Non
     with pytest.raises(TransientError, match="cancelled"):
         finish(works, event)
     staging.put("let-go", b"")
-    assert wait(hand_over(works, "three"))["state"] == "done"
+    event = wait(hand_over(works, "three"))
+    assert event["state"] == "done"
+    assert "2 of them finished before" in event["line"]
     assert tries(staging) == {**dict.fromkeys(SHARDS, 1), **dict.fromkeys(HELD, 2)}
 
 
