@@ -20,8 +20,8 @@ from realsyn_ops.stages.retrieve import Candidates, Sight, assign, choose, merge
 N_TEXTS = int(default(PairPlan, "n_texts"))
 _N_CANDIDATES = N_TEXTS + 8
 _BLOCK = 65_536
-_READ_PER_IMAGE = 100
-"""Sentences that an image asks for, roughly."""
+_FEW_IMAGES = 16
+"""So few ask for less than all sentences: by the margin of its codes, one asks for most of the 3% that it probes."""
 _SEARCH_IMAGES = int(default(PairPlan, "search_images"))
 
 
@@ -160,7 +160,7 @@ class _Search:
     ) -> Candidates:
         """Positions of sentences out of the kept ones at rows `among`, for images (m, d) at rows of the kept ones.
 
-        Where the images ask for fewer sentences than there are, only those are read that are scored.
+        For few images only those sentences are read that are scored.
         """
         paired = self._paired
         with timed("pair: search"):
@@ -170,7 +170,7 @@ class _Search:
             some = among[start : start + self._rows]
             positions = paired.sentences[some]
             vectors: Any = self._sentences.at(positions)
-            if not self._sight.has_codes or len(images) * _READ_PER_IMAGE > len(positions):
+            if not self._sight.has_codes or len(images) > _FEW_IMAGES:
                 with timed("pair: read"):
                     vectors = vectors.unit(np.arange(len(positions)))
             with timed("pair: search"):
