@@ -10,7 +10,7 @@ from realsyn_ops.demo.packages import fetch
 from realsyn_ops.records import hash_order
 
 DAYS = tuple(f"2025-03-0{i}" for i in range(1, 6))
-MANUAL_PAGES, DICTIONARY_PAGES = 10, 15
+MANUAL_PAGES, DICTIONARY_PAGES = 5, 10
 SHARED = 1
 """Pages of each source that the last day holds besides its own: the first day's first ones."""
 

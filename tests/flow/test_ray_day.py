@@ -30,8 +30,8 @@ FEW = 8
 SIZES = {"curate_images": {"shard_images": 4}, "cluster_sentences": {"shard_sentences": 50}}
 INGESTED = ("documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects")
 MADE = (
-    "image_scores", "image_embeddings", "curated_images", "sentence_measures", "sentence_scores",
-    "sentence_embeddings", "sentence_clusters", "pairs", "answers",
+    "image_scores", "image_embeddings", "image_links", "curated_images", "sentence_measures", "sentence_scores",
+    "sentence_embeddings", "sentence_links", "sentence_clusters", "pairs", "answers",
 )  # fmt: skip
 
 
