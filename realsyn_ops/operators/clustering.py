@@ -102,7 +102,7 @@ def arrange(shards: list[Work]) -> list[Work]:
 
 @shard_step(linked.LINK)
 def link(staging: "Staging", work: Work) -> None:
-    """Link the new sentences of a range of clusters with those they are near to."""
+    """Link the new sentences of a shard, a range of clusters, with those they are near to."""
     links.link(staging, linked.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
 
 

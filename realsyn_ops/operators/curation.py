@@ -175,7 +175,7 @@ def arrange(shards: list[Work]) -> list[Work]:
 
 @shard_step(linked.LINK)
 def link(staging: "Staging", work: Work) -> None:
-    """Link the new images of a range of clusters with those they are near to."""
+    """Link the new images of a shard, a range of clusters, with those they are near to."""
     links.link(staging, linked.IMAGES, work, min_similarity=_chosen(staging).min_visual_similarity)
 
 
