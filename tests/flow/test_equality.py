@@ -1,7 +1,7 @@
 """Five days in order, in another order, and with a rerun and a backfill: the same rows in every table.
 
-By the Dags' own task functions, one by one and without a scheduler, so that three corpora are made in minutes. The first
-run freezes the codebooks and how images see sentences; the others start from an empty bucket and these.
+By the Dags' own task functions, one by one and without a scheduler, so that three corpora are made in minutes. The
+first run freezes the codebooks and how images see sentences; the others start from an empty bucket and these.
 """
 
 import subprocess
