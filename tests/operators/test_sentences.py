@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.definitions.param import ParamsDict
 
 from realsyn_ops.io import schemas
-from realsyn_ops.io.codebook import Codebook, current_version, publish_codebook, read_codebook
+from realsyn_ops.io.codebook import Codebook, current_version, publish_codebook, read_codebook, read_history
 from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
@@ -194,3 +194,16 @@ def test_the_shards_do_not_matter(bucket: Bucket, run: Any) -> None:
     verdicts = {text: (row["reason"], row["value"], row["perplexity"]) for text, row in scores(bucket).items()}
     run(bucket, **WIDE, shard_sentences=7)
     assert {text: (r["reason"], r["value"], r["perplexity"]) for text, r in scores(bucket).items()} == verdicts
+
+
+def test_a_new_codebook_is_fitted_on_request_and_lays_every_sentence_anew(bucket: Bucket, run: Any) -> None:
+    publish_day(bucket)
+    run(bucket, **WIDE)
+    first = current_version(bucket)
+    run(bucket, audited=True, **WIDE, refit=True, sentences_per_cluster=5)
+    assert [entry["version"] for entry in read_history(bucket)] == [first, current_version(bucket)]
+    refitted = read_codebook(bucket, current_version(bucket))
+    assert refitted.words == read_codebook(bucket, first).words
+    clusters = Corpus(bucket).read("sentence_clusters", ["key", "cluster"], where="reason IS NULL")
+    assert len(refitted.centroids) > len(read_codebook(bucket, first).centroids)
+    assert len(set(clusters["cluster"].to_pylist())) > 1
