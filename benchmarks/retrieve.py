@@ -4,7 +4,7 @@ Vectors are the `demo` encoder's: of WordNet's definitions, and of pictures in D
 made ones (`material/joint_space.py`; what shows its fit is printed). What is frozen is calibrated on images that are
 not measured: on half of the cliparts for the real vectors, then measured on the other half and on stamps; on made
 images of their own for the made ones. Each side runs in a process of its own on two threads and keeps the best three.
-Ours counts everything: clusters and codes of all sentences, then the search; calibration, once for a codebook, stands
+Ours counts everything: clusters and heads of all sentences, then the search; calibration, once for a codebook, stands
 beside. Exact search and the one probe are measured on the first 10,000 images and scaled: their time is proportional.
 """
 
@@ -44,27 +44,39 @@ _PLACES = (1, 3, 10)
 
 _SIDE = r"""
 import json, re, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import faiss, numpy as np
+from realsyn_ops.heads import vector_heads
 from realsyn_ops.stages import cluster, retrieve as stage
 side, folder, n, target, seed, n_exact = sys.argv[1], Path(sys.argv[2]), *(float(a) for a in sys.argv[3:])
 n, seed, n_exact = int(n), int(seed), int(n_exact)
-faiss.omp_set_num_threads(2)
 images, sentences = (np.load(folder / f"{name}.npy") for name in ("images", "sentences"))
 seconds, share, clock = {}, 1.0, time.perf_counter
+def in_two(function, rows):
+    halves = np.array_split(rows, 2)
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(function, halves))
 if side == "ours":
+    faiss.omp_set_num_threads(1)
     started = clock()
+    sample = np.sort(np.random.default_rng(seed).permutation(len(sentences))[:400_000])
     sight = stage.calibrate(
-        np.load(folder / "calibrating.npy"), sentences, target_recall=target, n_texts=n, seed=seed
+        np.load(folder / "calibrating.npy"), sentences[sample], target_recall=target, n_texts=n, seed=seed,
+        n_sentences=len(sentences),
     )
     seconds["calibrate"], started = clock() - started, clock()
-    clusters = stage.assign(sight, sentences)
+    clusters = np.concatenate(in_two(lambda rows: stage.assign(sight, rows), sentences))
     seconds["assign"], started = clock() - started, clock()
-    found = stage.search(sight, images, sentences, keys=np.arange(len(sentences)), clusters=clusters, n_candidates=n)
+    heads = np.concatenate(in_two(lambda rows: vector_heads(rows, sight.basis), sentences))
+    rules = dict(keys=np.arange(len(sentences)), clusters=clusters, n_candidates=n, heads=heads)
+    found = in_two(lambda rows: stage.search(sight, rows, sentences, **rules), images)
     seconds["search"] = clock() - started
-    keys, scores, share = found.keys, found.scores, float(found.n_scored.mean() / len(sentences))
+    keys, scores, looked_at = (np.concatenate([getattr(f, x) for f in found]) for x in ("keys", "scores", "n_scored"))
+    share = float(looked_at.mean() / len(sentences))
     np.savez(folder / "sight.npz", **sight.to_arrays())
 elif side == "one probe":
+    faiss.omp_set_num_threads(2)
     images, k, started = images[:n_exact], max(1, len(sentences) // 420), clock()
     draw = np.random.default_rng(seed).permutation(len(sentences))[: 64 * k]
     kmeans = faiss.Kmeans(sentences.shape[1], k, niter=10, seed=seed, spherical=True, min_points_per_centroid=1)
@@ -72,12 +84,14 @@ elif side == "one probe":
     seconds["calibrate"], started = clock() - started, clock()
     clusters = cluster.assign(sentences, kmeans.centroids)[0][:, 0]
     seconds["assign"], started = clock() - started, clock()
-    probed = cluster.assign(images, kmeans.centroids)[0]
-    texts = stage.retrieve(images, probed, sentences, clusters, n_texts=n, max_text_similarity=2.0)
+    faiss.omp_set_num_threads(1)
+    probed = list(cluster.assign(images, kmeans.centroids)[0])
+    rules = dict(keys=np.arange(len(sentences)), clusters=clusters, n_candidates=n, probed=probed)
+    found = stage.search(stage.listed(k, sentences.shape[1]), images, sentences, **rules)
     seconds["search"] = clock() - started
-    share = float(np.bincount(clusters, minlength=k)[probed[:, 0]].mean() / len(sentences))
-    keys, scores = texts.positions, np.where(texts.positions < 0, -np.inf, texts.similarities)
+    share, keys, scores = float(found.n_scored.mean() / len(sentences)), found.keys, found.scores
 else:
+    faiss.omp_set_num_threads(2)
     images, started = images[:n_exact], clock()
     index = faiss.IndexFlatIP(sentences.shape[1])
     index.add(sentences)
@@ -151,7 +165,7 @@ def _compared(
             capture_output=True,
             text=True,
             check=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(_THREADS), "OPENBLAS_NUM_THREADS": str(_THREADS)},
+            env={**os.environ, **_threads(1 if side == "ours" else _THREADS)},
         )
         answer = json.loads(done.stdout)
         with np.load(folder / f"{side}.npz") as arrays:
@@ -166,6 +180,11 @@ def _compared(
         rows[side] |= {"recall": float(shares.mean()), "recall_low": low, "recall_high": high}
         rows[side]["ratio"] = rows["exact"]["seconds"] / rows[side]["seconds"]
     return {f"{name}: {side}": row for side, row in rows.items()}
+
+
+def _threads(n: int) -> dict[str, str]:
+    """Of libraries: ours has two of its own."""
+    return {"OMP_NUM_THREADS": str(n), "OPENBLAS_NUM_THREADS": str(n)}
 
 
 def _label_recall(sight: Sight, real: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

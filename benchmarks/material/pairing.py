@@ -2,7 +2,7 @@
 
 New images, and those that have lost a text, are searched over all sentences; the others see the new sentences. Unlike
 the operators, which make them in each run again, a day has of the days before how the frozen sight sees each sentence
-(its cluster and its code), and which clusters each image probes.
+(its cluster and its head), and which clusters each image probes.
 """
 
 from collections.abc import Iterator
@@ -13,22 +13,23 @@ import numpy as np
 
 from benchmarks.material.convergence import default, filled, timed
 from benchmarks.material.whole_corpus import Vectors
+from realsyn_ops.heads import vector_heads
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.stages.cluster import Quantizer
-from realsyn_ops.stages.retrieve import Candidates, Sight, assign, choose, merge, probes, search, sentence_codes
+from realsyn_ops.stages.retrieve import Candidates, Sight, assign, choose, merge, probes, search
 
 N_TEXTS = int(default(PairPlan, "n_texts"))
 _N_CANDIDATES = N_TEXTS + 8
 _BLOCK = 65_536
-_FEW_IMAGES = 16
-"""So few ask for less than all sentences: by the margin of its codes, one asks for most of the 3% that it probes."""
+_FEW_IMAGES = 2_000
+"""So few ask for less than a part of all sentences."""
 _SEARCH_IMAGES = int(default(PairPlan, "search_images"))
 
 
 @dataclass(frozen=True)
 class Paired:
     """The kept images and sentences (positions, ascending), and of the images: codebook cluster, probed clusters
-    probed[limits[i] : limits[i + 1]], texts as positions of sentences; of the sentences: cluster and code."""
+    probed[limits[i] : limits[i + 1]], texts as positions of sentences; of the sentences: cluster and head."""
 
     images: np.ndarray
     sentences: np.ndarray
@@ -38,7 +39,7 @@ class Paired:
     positions: np.ndarray
     similarities: np.ndarray
     seen: np.ndarray
-    codes: np.ndarray
+    heads: np.ndarray
 
     def moved(self, images: np.ndarray, sentences: np.ndarray) -> "Paired":
         """The same where image i has become image images[i], and so the sentences."""
@@ -52,7 +53,7 @@ class Paired:
         return {
             "clusters": self.clusters[images], "counts": np.diff(self.limits)[images],
             "probed": self.probed[np.repeat(is_there, np.diff(self.limits))],
-            "seen": self.seen[sentences], "codes": self.codes[sentences],
+            "seen": self.seen[sentences], "heads": self.heads[sentences],
         }  # fmt: skip
 
 
@@ -123,12 +124,12 @@ def _seen(
             probed.append(np.concatenate(lists).astype(np.uint16))
         with timed("pair: clusters"):
             clusters.append(quantizer.assign(vectors)[0][:, 0])
-    seen, codes = [np.empty(0, np.int32)], [np.empty((0, len(sight.quantizer) // 2), np.uint8)]
+    seen, heads = [np.empty(0, np.int32)], [np.empty((0, sight.basis.shape[1] + 1), np.float16)]
     for mine in _blocks(kept[1][is_new[1]]):
-        with timed("pair: codes"):
+        with timed("pair: heads"):
             vectors = sentences.unit(mine)
             seen.append(assign(sight, vectors).astype(np.int32))
-            codes.append(sentence_codes(sight, vectors) if sight.has_codes else np.empty((len(mine), 0), np.uint8))
+            heads.append(vector_heads(vectors, sight.basis).astype(np.float16))
     all_counts = filled(np.concatenate(counts), is_new[0], before.get("counts"))
     shape = len(kept[0]), N_TEXTS
     return Paired(
@@ -139,7 +140,7 @@ def _seen(
         positions=np.full(shape, -1, np.int64),
         similarities=np.zeros(shape, np.float32),
         seen=filled(np.concatenate(seen), is_new[1], before.get("seen")),
-        codes=filled(np.concatenate(codes), is_new[1], before.get("codes")),
+        heads=filled(np.concatenate(heads), is_new[1], before.get("heads")),
     )
 
 
@@ -170,14 +171,14 @@ class _Search:
             some = among[start : start + self._rows]
             positions = paired.sentences[some]
             vectors: Any = self._sentences.at(positions)
-            if not self._sight.has_codes or len(images) > _FEW_IMAGES:
+            if len(images) > _FEW_IMAGES:
                 with timed("pair: read"):
                     vectors = vectors.unit(np.arange(len(positions)))
             with timed("pair: search"):
                 found = search(
                     self._sight, images, vectors, keys=positions, clusters=paired.seen[some],
                     n_candidates=_N_CANDIDATES, probed=probed, least=least,
-                    codes=paired.codes[some] if self._sight.has_codes else None,
+                    heads=paired.heads[some],
                 )  # fmt: skip
                 parts = [merge([*parts, found], n_candidates=_N_CANDIDATES)]
         return parts[0]

@@ -128,6 +128,7 @@ def calibrate(chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:
         target_recall=chosen.target_recall,
         n_texts=chosen.n_texts,
         seed=chosen.seed,
+        n_sentences=len(sentences),
     )
     return bytes(save(sight.to_arrays()))
 

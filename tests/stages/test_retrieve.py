@@ -1,149 +1,280 @@
-"""Hierarchical retrieval against a search written the slow way, and against itself in other batches."""
+"""The search through a frozen sight: against one written the slow way, and against itself in other parts."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from realsyn_ops.stages.retrieve import Texts, exact, recall, retrieve
-
-DIM = 24
-
-
-def unit(n: int, *, seed: int, dim: int = DIM) -> np.ndarray:
-    vectors = np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def slow_search(
-    images: np.ndarray, probes: np.ndarray, sentences: np.ndarray, clusters: np.ndarray, n: int, limit: float
-) -> list[list[int]]:
-    """Per image, every sentence of its clusters by similarity, then position, without those like a better one."""
-    answers = []
-    for vector, probed in zip(images.astype(np.float64), probes, strict=True):
-        scored = [
-            (-round(float(sentences[p].astype(np.float64) @ vector), 6), p)
-            for p in range(len(sentences))
-            if clusters[p] in probed
-        ]
-        chosen: list[int] = []
-        for _, p in sorted(scored):
-            if len(chosen) < n and all(float(sentences[p] @ sentences[c]) <= limit for c in chosen):
-                chosen.append(p)
-        answers.append(chosen + [-1] * (n - len(chosen)))
-    return answers
-
-
-@pytest.mark.parametrize("n_probes", [1, 2, 5])
-@pytest.mark.parametrize("limit", [0.3, 0.95])
-def test_it_finds_what_the_slow_search_finds(n_probes: int, limit: float) -> None:
-    images, sentences = unit(60, seed=1), unit(900, seed=2)
-    rng = np.random.default_rng(3)
-    clusters = rng.integers(0, 20, 900)
-    probes = np.stack([rng.choice(20, n_probes, replace=False) for _ in images])
-    found = retrieve(images, probes, sentences, clusters, n_texts=3, max_text_similarity=limit)
-    assert found.positions.tolist() == slow_search(images, probes, sentences, clusters, 3, limit)
-    expected = np.einsum("ijd,id->ij", sentences[found.positions], images)
-    assert found.similarities == pytest.approx(np.where(found.positions < 0, 0, expected), abs=2e-6)
-    assert (np.diff(found.similarities, axis=1)[found.positions[:, 1:] >= 0] <= 0).all()
-
-
-def test_one_image_at_a_time_gives_the_same_bytes() -> None:
-    images, sentences = unit(80, seed=4, dim=384), unit(2_000, seed=5, dim=384)
-    clusters = np.random.default_rng(6).integers(0, 8, 2_000)
-    probes = np.random.default_rng(7).integers(0, 8, (80, 1))
-    rules = {"n_texts": 3, "max_text_similarity": 0.95}
-    together = retrieve(images, probes, sentences, clusters, **rules)
-    alone = [retrieve(images[i : i + 1], probes[i : i + 1], sentences, clusters, **rules) for i in range(80)]
-    assert np.concatenate([a.positions for a in alone]).tobytes() == together.positions.tobytes()
-    assert np.concatenate([a.similarities for a in alone]).tobytes() == together.similarities.tobytes()
-
-
-def test_a_text_too_like_a_better_one_is_passed_over() -> None:
-    image = np.array([[1, 0, 0]], np.float32)
-    sentences = np.array([[0.9, 0.43589, 0], [0.89, 0.45596, 0], [0.8, -0.6, 0], [0.7, 0, 0.714143]], np.float32)
-    clusters = np.zeros(4, np.int64)
-    strict = retrieve(image, np.zeros((1, 1), int), sentences, clusters, n_texts=3, max_text_similarity=0.95)
-    lax = retrieve(image, np.zeros((1, 1), int), sentences, clusters, n_texts=3, max_text_similarity=1.0)
-    assert strict.positions.tolist() == [[0, 2, 3]]
-    assert lax.positions.tolist() == [[0, 1, 2]]
-
-
-def test_ties_go_to_the_smaller_position() -> None:
-    sentences = np.array([[0, 1], [1, 0], [0, 1], [1, 0], [1, 0]], np.float32)[:, [0, 1]]
-    found = retrieve(
-        np.array([[1, 0]], np.float32), np.zeros((1, 1), int), sentences, np.zeros(5, int),
-        n_texts=3, max_text_similarity=1.0,
-    )  # fmt: skip
-    assert found.positions.tolist() == [[1, 3, 4]]
-
-
-def test_ties_between_clusters_go_to_the_smaller_position() -> None:
-    sentences = np.array([[1, 0]] * 4, np.float32)
-    found = retrieve(
-        sentences[:1], np.array([[0, 1]]), sentences, np.array([1, 0, 1, 0]), n_texts=3, max_text_similarity=1.0
-    )
-    assert found.positions.tolist() == [[0, 1, 2]]
-
-
-def test_a_difference_beyond_the_sixth_digit_is_a_tie() -> None:
-    sentences = np.array([[0.6, 0.8], [0.6, 0.8]], np.float32)
-    sentences[1, 1] = np.nextafter(sentences[1, 1], np.float32(1))
-    found = exact(np.array([[0, 1]], np.float32), sentences, n_texts=2, max_text_similarity=1.1)
-    assert found.positions.tolist() == [[0, 1]]
-    assert found.similarities[0, 0] == found.similarities[0, 1]
-
-
-def test_ties_beyond_the_spare_candidates_go_to_the_smaller_position() -> None:
-    sentences = np.repeat(np.array([[1, 0]], np.float32), 100, axis=0)
-    clusters = np.zeros(100, np.int64)
-    found = retrieve(sentences[:1], np.zeros((1, 1), int), sentences, clusters, n_texts=3, max_text_similarity=1.0)
-    assert found.positions.tolist() == [[0, 1, 2]]
-
-
-@pytest.mark.parametrize(
-    ("probe", "expected"),
-    [(0, [0, 1, -1]), (1, [2, -1, -1]), (2, [-1, -1, -1]), (9, [-1, -1, -1])],
-    ids=["two texts", "one text", "no texts", "beyond the last cluster"],
+from realsyn_ops.heads import vector_heads
+from realsyn_ops.stages.retrieve import (
+    Candidates,
+    Sight,
+    assign,
+    calibrate,
+    choose,
+    listed,
+    merge,
+    own_documents,
+    probes,
+    recall_at,
+    recall_interval,
+    search,
+    touched,
 )
-def test_a_cluster_with_too_few_texts_leaves_places_empty(probe: int, expected: list[int]) -> None:
-    sentences = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
-    image = np.array([[0.8, 0.6, 0]], np.float32)
-    found = retrieve(image, np.array([[probe]]), sentences, np.array([0, 0, 1]), n_texts=3, max_text_similarity=0.95)
-    assert found.positions.tolist() == [expected]
-    assert found.similarities[found.positions < 0].tolist() == [0.0] * expected.count(-1)
+from realsyn_ops.stages.retrieve.sight import BEST_REACH, score_moments
+
+DIM = 64
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def corpus(n_images: int, n_sentences: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images in few directions, sentences in groups and in all directions; some sentences twice."""
+    draw = np.random.default_rng(seed)
+    topics = np.random.default_rng(99).standard_normal((40, DIM))
+    strength = np.exp(-np.arange(DIM) / 4)
+    images = topics[draw.integers(0, 40, n_images)] * strength + 0.3 * draw.standard_normal((n_images, DIM)) * strength
+    sentences = topics[draw.integers(0, 40, n_sentences)] + 0.8 * draw.standard_normal((n_sentences, DIM))
+    sentences[n_sentences // 2 : n_sentences // 2 + n_sentences // 20] = sentences[: n_sentences // 20]
+    return unit(images), unit(sentences)
+
+
+@pytest.fixture(scope="module")
+def sight() -> Sight:
+    """Probing a part of the clusters, by a basis of half the directions."""
+    images, sentences = corpus(1_500, 24_000, seed=1)
+    made = calibrate(images, sentences, target_recall=0.9, n_texts=3, seed=7)
+    assert 0 < made.basis.shape[1] < DIM
+    assert made.n_clusters > 1
+    return made
+
+
+@pytest.fixture(scope="module")
+def plain() -> Sight:
+    """For clusters and probes from outside."""
+    return listed(8, DIM)
+
+
+def found_in(sight: Sight, images: np.ndarray, sentences: np.ndarray, positions: np.ndarray, n: int = 6) -> Candidates:
+    part = sentences[positions]
+    if sight.means.shape[1]:
+        return search(sight, images, part, keys=positions, clusters=assign(sight, part), n_candidates=n)
+    probed, clusters = list(_octants(images)[:, None]), _octants(part)
+    return search(sight, images, part, keys=positions, clusters=clusters, n_candidates=n, probed=probed)
+
+
+def _octants(vectors: np.ndarray) -> np.ndarray:
+    return (vectors[:, :3] > 0) @ np.array([1, 2, 4])
+
+
+def same(one: Candidates, other: Candidates) -> bool:
+    full = np.isfinite(one.scores)
+    return (
+        one.scores.tobytes() == other.scores.tobytes()
+        and (one.keys[full] == other.keys[full]).all()
+        and (one.n_scored == other.n_scored).all()
+    )
+
+
+@pytest.mark.parametrize("kind", ["sight", "plain"])
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**16), n_parts=st.integers(1, 5), n=st.sampled_from([1, 3, 11]))
+def test_parts_in_any_order_merge_to_the_whole(
+    kind: str, seed: int, n_parts: int, n: int, request: pytest.FixtureRequest
+) -> None:
+    frozen = request.getfixturevalue(kind)
+    images, sentences = corpus(60, 3_000, seed=seed % 5)
+    draw = np.random.default_rng(seed)
+    positions = draw.permutation(3_000)
+    whole = found_in(frozen, images, sentences, positions, n)
+    days = np.split(positions, np.sort(draw.integers(0, 3_000, n_parts - 1)))
+    merged = merge([found_in(frozen, images, sentences, day, n) for day in days], n_candidates=n)
+    assert same(whole, merged)
+
+
+@pytest.mark.parametrize("kind", ["sight", "plain"])
+def test_images_one_by_one_get_what_they_get_together(kind: str, request: pytest.FixtureRequest) -> None:
+    frozen = request.getfixturevalue(kind)
+    images, sentences = corpus(40, 2_000, seed=3)
+    together = found_in(frozen, images, sentences, np.arange(2_000))
+    alone = [found_in(frozen, images[i : i + 1], sentences, np.arange(2_000)) for i in range(40)]
+    assert np.concatenate([a.keys for a in alone]).tobytes() == together.keys.tobytes()
+    assert np.concatenate([a.scores for a in alone]).tobytes() == together.scores.tobytes()
+
+
+def test_clusters_and_probes_do_not_depend_on_the_rest_of_the_call(sight: Sight) -> None:
+    images, sentences = corpus(50, 500, seed=4)
+    assert [assign(sight, s[None])[0] for s in sentences] == assign(sight, sentences).tolist()
+    assert [probes(sight, i[None])[0].tolist() for i in images] == [p.tolist() for p in probes(sight, images)]
+
+
+def slowly_found(sight: Sight, images: np.ndarray, sentences: np.ndarray, n: int) -> list[list[tuple[float, int]]]:
+    clusters, found = assign(sight, sentences), []
+    for image, probed in zip(images, probes(sight, images), strict=True):
+        scores = (sentences.astype(np.float64) @ image.astype(np.float64)).round(6)
+        found.append(sorted((-scores[s], s) for s in range(len(sentences)) if clusters[s] in probed)[:n])
+    return found
+
+
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_it_finds_what_the_slow_search_finds(sight: Sight, n: int) -> None:
+    images, sentences = corpus(50, 2_000, seed=5)
+    found = found_in(sight, images, sentences, np.arange(2_000), n)
+    for i, wanted in enumerate(slowly_found(sight, images, sentences, n)):
+        assert np.isfinite(found.scores[i]).sum() == len(wanted)
+        assert found.keys[i][: len(wanted)].tolist() == [s for _, s in wanted]
+        assert found.scores[i][: len(wanted)] == pytest.approx([-score for score, _ in wanted], abs=1e-9)
+
+
+def test_the_most_promising_cluster_is_first_and_none_is_there_twice(sight: Sight) -> None:
+    images, _ = corpus(50, 40, seed=5)
+    for image, probed in zip(images, probes(sight, images), strict=True):
+        assert len(set(probed.tolist())) == len(probed)
+        assert (np.diff(probed[1:]) > 0).all()
+        mean, spread = score_moments(sight, image[None])
+        assert probed[0] == (mean + BEST_REACH * spread).argmax()
+
+
+def test_the_probes_lose_no_more_than_the_target_allows(sight: Sight) -> None:
+    images, sentences = corpus(1_000, 24_000, seed=6)
+    found = found_in(sight, images, sentences, np.arange(24_000), 3)
+    exact = found_in(replace(sight, reach=np.inf), images, sentences, np.arange(24_000), 3)
+    assert (exact.n_scored == 24_000).all()
+    shares = recall_at(found, exact, n=3)
+    assert recall_interval(shares)[1] >= 0.9
+    assert found.n_scored.mean() < 24_000
+
+
+class ReadRows:
+    """Sentences that count the rows read of them."""
+
+    def __init__(self, sentences: np.ndarray) -> None:
+        self.sentences, self.n_read = sentences, 0
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        self.n_read += len(positions)
+        return self.sentences[positions]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_kept_heads_and_probes_find_what_is_found_without_and_read_few_sentences(sight: Sight, dtype: type) -> None:
+    images, sentences = corpus(3, 3_000, seed=8)
+    keys, clusters = np.arange(3_000), assign(sight, sentences)
+    heads = vector_heads(sentences, sight.basis).astype(dtype)
+    rows = ReadRows(sentences)
+    rules = {"keys": keys, "clusters": clusters, "n_candidates": 6}
+    known = search(sight, images, rows, heads=heads, probed=probes(sight, images), **rules)
+    assert same(known, search(sight, images, sentences, **rules))
+    assert 0 < rows.n_read < 1_000
+
+
+def test_no_candidate_is_below_what_an_image_has_and_all_others_are_there(sight: Sight) -> None:
+    images, sentences = corpus(60, 3_000, seed=9)
+    rules = {"keys": np.arange(3_000), "clusters": assign(sight, sentences), "n_candidates": 6}
+    whole = search(sight, images, sentences, **rules)
+    least = whole.scores[:, 2] + np.where(np.arange(60) % 3 == 0, 1.0, 0.0)
+    found = search(sight, images, sentences, least=least, **rules)
+    wanted = whole.scores >= least[:, None]
+    assert (found.scores == np.where(wanted, whole.scores, -np.inf)).all()
+    assert (found.keys == whole.keys)[wanted].all()
+    assert wanted.any()
+    assert not wanted[::3].any()
 
 
 @pytest.mark.parametrize(("n_images", "n_sentences"), [(0, 5), (4, 0), (0, 0)])
-def test_nothing_to_search_is_no_error(n_images: int, n_sentences: int) -> None:
-    found = exact(unit(n_images, seed=1), unit(n_sentences, seed=2), n_texts=3, max_text_similarity=0.95)
-    assert found.positions.shape == found.similarities.shape == (n_images, 3)
-    assert (found.positions == -1).all()
+def test_nothing_to_search_is_no_error(sight: Sight, n_images: int, n_sentences: int) -> None:
+    images, sentences = corpus(4, 100, seed=1)
+    found = found_in(sight, images[:n_images], sentences, np.arange(n_sentences), 3)
+    assert found.scores.shape == (n_images, 3)
+    assert not np.isfinite(found.scores).any() or n_sentences
 
 
-def test_probing_every_cluster_is_the_exact_search() -> None:
-    images, sentences = unit(30, seed=8), unit(400, seed=9)
-    clusters = np.random.default_rng(10).integers(0, 6, 400)
-    rules = {"n_texts": 3, "max_text_similarity": 0.95}
-    every = np.tile(np.arange(6), (30, 1))
-    whole, shortcut = exact(images, sentences, **rules), retrieve(images, every, sentences, clusters, **rules)
-    assert shortcut.positions.tolist() == whole.positions.tolist()
-    assert shortcut.similarities.tolist() == whole.similarities.tolist()
+def test_a_hundred_equal_sentences_are_taken_by_key(sight: Sight) -> None:
+    images, sentences = corpus(3, 1_000, seed=8)
+    sentences[100:900] = images[0]
+    found = found_in(sight, images, sentences, np.random.default_rng(0).permutation(1_000), 4)
+    assert found.keys[0].tolist() == [100, 101, 102, 103]
+
+
+@pytest.mark.parametrize(("n_images", "n_sentences"), [(0, 0), (3, 2), (30, 500), (120, 900)])
+def test_few_images_or_sentences_make_a_sight_that_loses_nothing(n_images: int, n_sentences: int) -> None:
+    images, sentences = corpus(max(n_images, 40), max(n_sentences, 40), seed=9)
+    made = calibrate(images[:n_images], sentences[:n_sentences], target_recall=0.99, n_texts=3, seed=1)
+    asked, _ = corpus(20, 40, seed=10)
+    found = found_in(made, asked, sentences, np.arange(40), 3)
+    exact = np.sort((asked.astype(np.float64) @ sentences[:40].T.astype(np.float64)).round(6), axis=1)[:, :-4:-1]
+    assert found.scores == pytest.approx(exact, abs=1e-9)
+
+
+def test_a_sight_survives_its_arrays(sight: Sight) -> None:
+    again = Sight.from_arrays(sight.to_arrays())
+    images, sentences = corpus(20, 500, seed=11)
+    assert same(*(found_in(s, images, sentences, np.arange(500)) for s in (sight, again)))
+
+
+def test_only_images_whose_candidate_is_taken_down_are_touched() -> None:
+    found = Candidates(
+        np.array([[1, 2], [3, 0], [4, 5]]), np.array([[0.9, 0.8], [0.7, -np.inf], [0.6, 0.5]]), np.zeros(3)
+    )
+    assert touched(found, np.array([2, 0])).tolist() == [True, False, False]
+
+
+def test_a_takedown_changes_only_the_images_it_touched(sight: Sight) -> None:
+    images, sentences = corpus(200, 3_000, seed=12)
+    before = found_in(sight, images, sentences, np.arange(3_000))
+    gone = np.random.default_rng(1).choice(3_000, 60, replace=False)
+    after = found_in(sight, images, sentences, np.setdiff1d(np.arange(3_000), gone))
+    again = touched(before, gone)
+    assert 0 < again.sum() < 200
+    assert before.scores[~again].tobytes() == after.scores[~again].tobytes()
+    assert (before.keys[~again] == after.keys[~again])[np.isfinite(after.scores[~again])].all()
+    assert not np.isin(after.keys[np.isfinite(after.scores)], gone).any()
+
+
+def _candidates(scores: list[list[float]]) -> Candidates:
+    array = np.array(scores)
+    return Candidates(np.tile(np.arange(array.shape[1]), (len(array), 1)), array, np.zeros(len(array)))
+
+
+def test_chosen_texts_are_distinct_and_not_the_own_documents() -> None:
+    vectors = unit(np.array([[1, 0, 0], [1, 0.1, 0], [0, 1, 0], [0, 0, 1]]))
+    candidates = _candidates([[0.9, 0.8, 0.7, 0.6], [0.9, 0.8, 0.7, -np.inf]])
+    rules = {"keys": np.arange(4), "vectors": vectors, "n_texts": 2, "max_text_similarity": 0.95}
+    assert choose(candidates, **rules).positions.tolist() == [[0, 2], [0, 2]]
+    refused = own_documents(candidates, [{"a"}, set()], {2: {"a", "b"}, 3: {"b"}})
+    assert choose(candidates, **rules, refused=refused).positions.tolist() == [[0, 3], [0, 2]]
+    assert choose(candidates, **rules, refused=refused).similarities[0].tolist() == pytest.approx([0.9, 0.6])
+
+
+def test_a_sentence_is_used_no_more_often_than_allowed() -> None:
+    vectors = np.eye(4, dtype=np.float32)
+    candidates = _candidates([[0.9, 0.5, 0.4, 0.3], [0.95, 0.6, 0.2, 0.1], [0.8, 0.1, 0.1, 0.1]])
+    rules = {"keys": np.arange(4), "vectors": vectors, "n_texts": 2, "max_text_similarity": 0.95}
+    assert choose(candidates, **rules, max_uses=1).positions.tolist() == [[2, 3], [0, 1], [-1, -1]]
+    assert (choose(candidates, **rules, max_uses=9).positions == choose(candidates, **rules).positions).all()
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "expected"),
+    ("found", "exact", "expected"),
     [
-        ([[1, 2, 3]], [[3, 2, 1]], 1.0),
-        ([[1, 2, 4]], [[1, 2, 3]], 2 / 3),
-        ([[7, 8, 9], [1, 2, 3]], [[4, 5, 6], [1, 2, 3]], 0.5),
-        ([[1, -1, -1]], [[1, -1, -1]], 1.0),
-        ([[-1, -1, -1]], [[1, 2, -1]], 0.0),
-        ([[-1, -1, -1]], [[-1, -1, -1]], 1.0),
+        ([[0.9, 0.8, 0.7]], [[0.9, 0.8, 0.7]], 1.0),
+        ([[0.9, 0.7, 0.6]], [[0.9, 0.8, 0.7]], 2 / 3),
+        ([[0.9, -np.inf, -np.inf]], [[0.9, -np.inf, -np.inf]], 1.0),
+        ([[-np.inf] * 3], [[-np.inf] * 3], 1.0),
+        ([[-np.inf] * 3], [[0.5, 0.4, -np.inf]], 0.0),
     ],
 )
-def test_recall_is_the_share_of_wanted_texts_found(
-    found: list[list[int]], wanted: list[list[int]], expected: float
+def test_recall_is_the_share_of_the_exact_best_that_were_found(
+    found: list[list[float]], exact: list[list[float]], expected: float
 ) -> None:
-    def texts(positions: list[list[int]]) -> Texts:
-        return Texts(np.array(positions), np.zeros((len(positions), 3), np.float32))
+    assert recall_at(_candidates(found), _candidates(exact), n=3) == pytest.approx([expected])
 
-    assert recall(texts(found), texts(wanted)) == pytest.approx(expected)
+
+def test_the_interval_narrows_with_images() -> None:
+    few, many = recall_interval(np.full(20, 0.95)), recall_interval(np.full(2_000, 0.95))
+    assert few[0] < many[0] < 0.95 < many[1] < few[1]
+    assert recall_interval(np.zeros(0)) == (0.0, 1.0)

@@ -1,8 +1,6 @@
 """Links between vectors, cell by cell: a matrix product over few dimensions, then the exact cosine of what is left.
 
-Over the head of a rotated vector, a.b <= head(a).head(b) + |tail(a)| |tail(b)| (Cauchy-Schwarz): a product of one
-dimension more that no pair above the threshold can fall short of, whatever the rotation. It costs a quarter of the
-whole product and leaves few pairs to verify.
+The product is of heads (`realsyn_ops/heads.py`): a quarter of the whole one's cost, and few pairs left to verify.
 """
 
 from collections.abc import Iterator
@@ -10,17 +8,13 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
+from realsyn_ops.heads import head_basis, vector_heads
 from realsyn_ops.stages.dedup.links import Links, distinct_values, make_links
 from realsyn_ops.stages.dedup.vectors import cosines, vector_identity
 
-_HEAD = 95
-_SAMPLE = 4_096
-_BLOCK = 4_096
 _TILE = 2_048
-_TAIL_ERROR = 1e-6
 _MARGIN = 1e-3
 """More than float32 and the bound's own rounding can lose."""
 _HALF_MARGIN = 2.5e-3
@@ -33,25 +27,6 @@ class Vectors(Protocol):
     """Unit rows read where asked for: an array, a memory map, a table."""
 
     def __getitem__(self, positions: np.ndarray, /) -> np.ndarray: ...
-
-
-def head_basis(vectors: np.ndarray) -> np.ndarray:
-    """(d, h) float32 main directions of some rows, such as frozen centroids: whoever keeps heads keeps it with them."""
-    rows = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)
-    d = rows.shape[1]
-    return eigh(rows.T @ rows, subset_by_index=[max(0, d - _HEAD), d - 1])[1].astype(np.float32)
-
-
-def vector_heads(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """(n, h + 1) float32 rows whose products are no smaller than those of the vectors, but for rounding."""
-    heads = np.empty((len(vectors), basis.shape[1] + 1), np.float32)
-    for start in range(0, len(vectors), _BLOCK):
-        rows = vectors[start : start + _BLOCK].astype(np.float32, copy=False)
-        head = rows @ basis
-        tails = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", head, head)
-        heads[start : start + _BLOCK, :-1] = head
-        heads[start : start + _BLOCK, -1] = np.sqrt(np.maximum(tails, 0) + _TAIL_ERROR)
-    return heads
 
 
 def cosine_links(

@@ -1,18 +1,17 @@
 """Hierarchical retrieval: the best sentences for each image, found among the clusters that it probes.
 
 `calibrate` freezes how images see sentences (`Sight`), `search` finds candidates, `merge` joins parts, `choose` makes
-texts of them, `recall_at` says what was lost. `one_pass` searches with clusters and probes given from outside.
+texts of them, `recall_at` says what was lost.
 """
 
 from realsyn_ops.stages.retrieve.calibration import calibrate
-from realsyn_ops.stages.retrieve.candidates import Candidates, merge, search, sentence_codes, touched
-from realsyn_ops.stages.retrieve.choice import choose, own_documents
+from realsyn_ops.stages.retrieve.candidates import Candidates, merge, search, touched
+from realsyn_ops.stages.retrieve.choice import Texts, choose, own_documents
 from realsyn_ops.stages.retrieve.exhaustive import score_all
 from realsyn_ops.stages.retrieve.loss import recall_at, recall_interval
-from realsyn_ops.stages.retrieve.one_pass import Texts, exact, recall, retrieve
 from realsyn_ops.stages.retrieve.sight import Sight, assign, listed, probes
 
 __all__ = [
-    "Candidates", "Sight", "Texts", "assign", "calibrate", "choose", "exact", "listed", "merge", "own_documents",
-    "probes", "recall", "recall_at", "recall_interval", "retrieve", "score_all", "search", "sentence_codes", "touched",
+    "Candidates", "Sight", "Texts", "assign", "calibrate", "choose", "listed", "merge", "own_documents", "probes",
+    "recall_at", "recall_interval", "score_all", "search", "touched",
 ]  # fmt: skip

@@ -1,33 +1,36 @@
 """The best sentences for each image among those of the clusters it probes, and how parts of that answer are merged.
 
 For a frozen `Sight` an image's answer is a function of the image and of the *set* of sentences: however they are split
-into days and buckets, the merged answers of the parts are the answer of the whole. Codes must not break that. "The best
-by code, then scored exactly" would, since who is among the best by code depends on the others. So a sentence whose code
-underrates it by more than `margin` is *not found*, by anyone, ever; of all others the best are, by exact score. The
-score by code is faiss' fast scan: one table of a byte per query and code, sums of integers.
+into days and buckets, the merged answers of the parts are the answer of the whole. Cluster by cluster, images meet
+sentences in one matrix product of their *heads*: it never falls short of the cosine (`stages/heads`), so what it puts
+below the n-th best so far is out, and only the rest, less than a hundredth, is scored exactly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import faiss
 import numpy as np
 
-from realsyn_ops.stages.retrieve.sight import Sight, probes, project
+from realsyn_ops.heads import vector_heads
+from realsyn_ops.stages.retrieve.sight import Sight, probes
 
 _faiss: Any = faiss
 """Its stubs do not know everything."""
-_BLOCK = 2_048
-_SPARE = 8
+_BLOCK = 32_768
+_TILE = 4_096
+_SPARE = 4
 """Candidates scored in float64 beyond those wanted."""
 _ERROR = 1e-5
-"""Float32 products of unit rows are closer than this to the exact ones."""
-_CODE_LOSS = 0.12
-"""What codes lose of an image that the basis shows wholly, beside one that it does not show at all."""
-_MAX_LOOKED_UP = 1_000_000
-_WIDTH = 4
-"""Sentences looked up by code for each one wanted, at first."""
+"""More than float32 products of unit rows and of heads can lose, three times over."""
+_HALF_ERROR = 1e-3
+"""More than heads kept as float16 can lose: half of 2**-10 of each factor."""
+_SCORED = 1_000_000
+"""Pairs scored at a time where sentences are read for it: what they need is read once."""
+_SORTED = 20000
+"""Pairs sorted in at a time."""
 
 
 @dataclass(frozen=True)
@@ -52,56 +55,44 @@ def search(
     clusters: np.ndarray,
     n_candidates: int,
     probed: Sequence[np.ndarray] | None = None,
-    codes: np.ndarray | None = None,
+    heads: np.ndarray | None = None,
     least: np.ndarray | None = None,
 ) -> Candidates:
     """The best `n_candidates` of these sentences for each image: by cosine rounded to six digits, ties by key.
 
     images (m, d), sentences (n, d): unit rows, any float; keys (n,), which sort; clusters (n,) by `assign`.
-    The sentences may be any part of all: those of a day, or of some clusters. `probed`: instead of `probes(sight, .)`.
-    codes (n, c): `sentence_codes`, where they are at hand; of the sentences, which need not be an array then but only
-    give rows at positions (k,), those are read that are scored. least (m,): scores below which an image wants none.
+    The sentences may be any part of all: those of a day, or of some clusters. `probed`: instead of `probes(sight, .)`,
+    the most promising first. heads (n, e + 1): `vector_heads` along the sight's basis, where they are at hand; of the
+    sentences, which need not be an array then but only give rows at ascending positions (k,), few are read. least (m,):
+    scores below which an image wants none.
     """
     found = Candidates(
         np.zeros((len(images), n_candidates), keys.dtype),
         np.full((len(images), n_candidates), -np.inf),
         np.zeros(len(images), np.int64),
     )
-    if len(keys) == 0:
+    if len(keys) == 0 or len(images) == 0:
         return found
-    if codes is None:
+    if heads is None:
         sentences = np.ascontiguousarray(sentences, np.float32)
+        heads = vector_heads(sentences, sight.basis)
     rank = np.empty(len(keys), np.int64)
     rank[np.argsort(keys, kind="stable")] = np.arange(len(keys))
-    index = _index(sight, sentences, clusters) if codes is None else _index_of_codes(sight, codes, clusters)
-    sizes = np.bincount(clusters, minlength=sight.n_clusters)
+    order = np.argsort(clusters, kind="stable")
+    lists = np.split(order, np.searchsorted(clusters[order], np.arange(1, sight.n_clusters)))
+    corpus = _Corpus(sentences, heads, rank, lists)
     least = np.full(len(images), -np.inf) if least is None else least
     for start in range(0, len(images), _BLOCK):
         rows = slice(start, start + _BLOCK)
         vectors = np.ascontiguousarray(images[rows], np.float32)
-        lists, found.n_scored[rows] = _filled(probes(sight, vectors) if probed is None else probed[rows], sizes)
-        positions, scores = _search(sight, index, vectors, lists, sentences, rank, n_candidates, least[rows])
+        probing = _Probing(probes(sight, vectors) if probed is None else probed[rows])
+        found.n_scored[rows] = probing.sizes(np.array([len(one) for one in lists]))
+        positions, scores = _search(
+            corpus, vectors, vector_heads(vectors, sight.basis), probing, n_candidates, least[rows]
+        )
         found.keys[rows] = np.where(positions < 0, found.keys[rows], keys[positions])
         found.scores[rows] = scores
     return found
-
-
-def sentence_codes(sight: Sight, sentences: np.ndarray) -> np.ndarray:
-    """(n, c) uint8: what `search` looks at first, of a sight that has codes. Worth keeping beside the clusters."""
-    index: Any = _pq_index(sight, 1)
-    codes = np.empty((len(sentences), index.code_size), np.uint8)
-    for start in range(0, len(sentences), 65_536):
-        codes[start : start + 65_536] = index.pq.compute_codes(coded(sight, sentences[start : start + 65_536]))
-    return codes
-
-
-def _filled(lists: Sequence[np.ndarray], sizes: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """The clusters of each list that have sentences, and how many sentences those are (m,)."""
-    clusters = np.concatenate(lists)
-    image = np.repeat(np.arange(len(lists)), [len(near) for near in lists])
-    is_filled = sizes[clusters] > 0
-    ends = np.cumsum(np.bincount(image[is_filled], minlength=len(lists)))
-    return np.split(clusters[is_filled], ends[:-1]), np.bincount(image, sizes[clusters], minlength=len(lists))
 
 
 def merge(parts: Sequence[Candidates], *, n_candidates: int) -> Candidates:
@@ -121,178 +112,186 @@ def touched(candidates: Candidates, removed: np.ndarray) -> np.ndarray:
     return (np.isin(candidates.keys, removed) & np.isfinite(candidates.scores)).any(axis=1)
 
 
-def underrating(sight: Sight, images: np.ndarray, sentences: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """(m, k): by how much codes underrate these sentences (m, k) for the images, in units of the margin."""
-    m, k = ids.shape
-    index = _index(sight, sentences[ids.ravel()], np.repeat(np.arange(m), k), n_lists=m)
-    places, by_code = _scan(index, seen_by_code(sight, images), list(np.arange(m)[:, None]), k)
-    by_code = np.take_along_axis(by_code, np.argsort(places, axis=1), axis=1)
-    return (_exact(images, sentences, ids) - by_code) / unseen_share(sight, images)[:, None]
+@dataclass(frozen=True)
+class _Corpus:
+    """Sentences: rows, heads, the rank of their keys, and positions by cluster."""
+
+    rows: Any
+    heads: np.ndarray
+    rank: np.ndarray
+    lists: list[np.ndarray]
+
+    def scores(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """(k,) float32 cosines of images first[i] with sentences second[i]."""
+        rows, places = self.read(second)
+        out = np.empty(len(first), np.float32)
+        _faiss.pairwise_indexed_inner_product(
+            images.shape[1], len(first), faiss.swig_ptr(images), faiss.swig_ptr(np.ascontiguousarray(first)),
+            faiss.swig_ptr(rows), faiss.swig_ptr(np.ascontiguousarray(places)), faiss.swig_ptr(out),
+        )  # fmt: skip
+        return out
+
+    def read(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows among which those of the positions are, and where."""
+        if isinstance(self.rows, np.ndarray):
+            return self.rows, positions
+        needed, places = np.unique(positions, return_inverse=True)
+        return np.ascontiguousarray(self.rows[needed], np.float32), places
+
+
+class _Probing:
+    """Which of m images probe which cluster, as pairs; first (m,): the most promising cluster of each."""
+
+    def __init__(self, lists: Sequence[np.ndarray]) -> None:
+        counts = np.array([len(near) for near in lists])
+        self._starts = np.cumsum(counts) - counts
+        self._clusters = np.concatenate(lists)
+        self._images = np.repeat(np.arange(len(lists)), counts)
+        self.first = self._clusters[self._starts]
+
+    def by_cluster(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Clusters, each with those of the rows that probe it."""
+        is_asked = np.zeros(len(self.first), bool)
+        is_asked[rows] = True
+        some = is_asked[self._images]
+        yield from _grouped(self._clusters[some], self._images[some])
+
+    def sizes(self, of_clusters: np.ndarray) -> np.ndarray:
+        """(m,) how many sentences are in the clusters of each image."""
+        return np.add.reduceat(of_clusters[self._clusters], self._starts)
+
+
+def _grouped(keys: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    small = keys.astype(np.uint16) if keys.max(initial=0) < 2**16 else keys  # sorted by radix
+    order = np.argsort(small, kind="stable")
+    keys, values = keys[order], values[order]
+    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
+    for start, stop in pairwise([*starts.tolist(), len(keys)]):
+        yield int(keys[start]), values[start:stop]
 
 
 def _search(
-    sight: Sight,
-    index: Any,
-    images: np.ndarray,
-    lists: list[np.ndarray],
-    sentences: Any,
-    rank: np.ndarray,
-    n: int,
-    least: np.ndarray,
+    corpus: _Corpus, images: np.ndarray, heads: np.ndarray, probing: _Probing, n: int, least: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and scores of the best n: looks up more by code until none can be missing."""
-    positions = np.full((len(images), n), -1, np.int64)
-    scores = np.full((len(images), n), -np.inf)
-    queries = seen_by_code(sight, images) if sight.has_codes else images
-    margins = sight.margin * unseen_share(sight, images) if sight.has_codes else np.full(len(images), np.inf)
-    waiting = [(np.arange(len(images)), _WIDTH * n)]
-    while waiting:
-        pending, width = waiting.pop()
-        if (limit := max(1, _MAX_LOOKED_UP // width)) < len(pending):
-            waiting += [(pending[limit:], width), (pending[:limit], width)]
-            continue
-        width = min(width, len(rank))
-        ids, approximate = _scan(index, queries[pending], [lists[i] for i in pending], width)
-        hopeful = np.flatnonzero(approximate[:, 0] + margins[pending] + _ERROR >= least[pending])
-        pending, ids, approximate = pending[hopeful], ids[hopeful], approximate[hopeful]
-        if not len(pending):
-            continue
-        asking = images[pending]
-        read, places = (sentences, ids) if isinstance(sentences, np.ndarray) else _read(sentences, ids)
-        exact = np.empty(ids.shape, np.float32)
-        _faiss.fvec_inner_products_by_idx(
-            faiss.swig_ptr(exact), faiss.swig_ptr(asking), faiss.swig_ptr(read),
-            faiss.swig_ptr(places), images.shape[1], len(pending), width,
-        )  # fmt: skip
-        exact[ids < 0] = -np.inf
-        margin = margins[pending, None]
-        exact[(exact - approximate > margin + _ERROR) | (exact + _ERROR < least[pending, None])] = -np.inf
-        kept = min(width, max(n + _SPARE, width // 16 if width < len(rank) else width))
-        order = np.argpartition(-exact, kept - 1, axis=1)[:, :kept]
-        kept_ids, kept_exact = np.take_along_axis(ids, order, axis=1), np.take_along_axis(exact, order, axis=1)
-        fine = np.full(kept_exact.shape, -np.inf)
-        some = np.flatnonzero(np.isfinite(kept_exact).any(axis=1))
-        fine[some] = _exact(asking[some], read, np.take_along_axis(places, order, axis=1)[some])
-        underrated = fine - np.take_along_axis(approximate, order, axis=1).astype(np.float64) > margin
-        fine[underrated | ~np.isfinite(kept_exact)] = -np.inf
-        best = np.lexsort((rank[kept_ids], -fine), axis=1)[:, :n]
-        answer, score = np.take_along_axis(kept_ids, best, axis=1), np.take_along_axis(fine, best, axis=1)
-        last = score[:, -1] if score.shape[1] == n else np.full(len(pending), -np.inf)
-        last = np.maximum(last, least[pending])
-        slack = _ERROR + (margin[:, 0] if sight.has_codes else 0.0)
-        unseen = np.where(ids[:, -1] < 0, -np.inf, approximate[:, -1].astype(np.float64) + slack)
-        unkept = np.where(kept < width, kept_exact.min(axis=1) + _ERROR, -np.inf)
-        is_whole = np.maximum(unseen, unkept) < last
-        is_whole |= (unseen == -np.inf) & (unkept == -np.inf) | (width == len(rank))
-        done = pending[is_whole]
-        positions[done, : answer.shape[1]] = np.where(np.isfinite(score), answer, -1)[is_whole]
-        scores[done, : score.shape[1]] = score[is_whole]
-        if not is_whole.all():
-            waiting.append((pending[~is_whole], width * 4))
+    """Positions (-1 for none) and scores (m, n) of the best: keeps more of them until none can be missing."""
+    positions, scores = np.full((len(images), n), -1, np.int64), np.full((len(images), n), -np.inf)
+    kept, rows = n + _SPARE, np.arange(len(images))
+    floor = np.maximum(least, _promised(corpus, images, heads, probing.first, least, n)) - _ERROR
+    while len(rows):
+        kept = min(kept, len(corpus.rank))
+        near, coarse = _nearest(corpus, images, heads, probing.by_cluster(rows), floor.astype(np.float32), n, kept)
+        near, coarse = near[rows], coarse[rows]
+        fine = np.full(near.shape, -np.inf)
+        fine[near >= 0] = _exact(corpus, images, np.repeat(rows, (near >= 0).sum(axis=1)), near[near >= 0])
+        fine[fine < least[rows, None]] = -np.inf
+        best = np.lexsort((corpus.rank[near], -fine), axis=1)[:, :n]
+        score = np.take_along_axis(fine, best, axis=1)
+        positions[rows, : best.shape[1]] = np.where(np.isfinite(score), np.take_along_axis(near, best, axis=1), -1)
+        scores[rows, : best.shape[1]] = score
+        may_lack = (near[:, -1] >= 0) & (kept < len(corpus.rank)) & (coarse[:, -1] + _ERROR >= scores[rows, -1])
+        rows, kept = rows[may_lack], kept * 8
     return positions, scores
 
 
-def _read(sentences: Any, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of these sentences (m, k), -1 for none, and where each of them stands among the rows."""
-    needed = np.unique(np.maximum(ids, 0))
-    places = np.where(ids < 0, -1, np.searchsorted(needed, ids))
-    return np.ascontiguousarray(sentences[needed], np.float32), places
+def _promised(
+    corpus: _Corpus, images: np.ndarray, heads: np.ndarray, first: np.ndarray, least: np.ndarray, n: int
+) -> np.ndarray:
+    """(m,) a score that n sentences of the most promising cluster reach; -inf where there are fewer, or a least."""
+    promised = np.full(len(images), -np.inf)
+    asking = np.flatnonzero(np.isneginf(least))
+    for cluster, rows in _grouped(first[asking], asking):
+        there = corpus.lists[cluster]
+        if len(there) < n:
+            continue
+        products = heads[rows] @ corpus.heads[there].astype(np.float32, copy=False).T
+        width = min(n + _SPARE, len(there))
+        best = there[np.argpartition(-products, width - 1, axis=1)[:, :width]]
+        scores = corpus.scores(images, np.repeat(rows, width), best.ravel()).reshape(best.shape)
+        promised[rows] = -np.partition(-scores, n - 1, axis=1)[:, n - 1]
+    return promised
 
 
-def _scan(index: Any, queries: np.ndarray, lists: list[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best k of the lists by code: positions (m, k), -1 where there are fewer, and scores, best first."""
-    ids, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-    by_length = np.argsort([len(clusters) for clusters in lists], kind="stable")
-    for part in np.array_split(by_length, max(1, len(by_length) // 256)):
-        width = max((len(lists[i]) for i in part), default=1) or 1
-        probed = np.full((len(part), width), -1, np.int64)
-        for row, i in enumerate(part):
-            probed[row, : len(lists[i])] = lists[i]
-        index.nprobe = width
-        distances = np.zeros(probed.shape, np.float32)
-        scores[part], ids[part] = index.search_preassigned(queries[part], k, probed, distances)
-    return ids, scores
+def _nearest(
+    corpus: _Corpus, images: np.ndarray, heads: np.ndarray, by_cluster: Iterator[tuple[int, np.ndarray]],
+    floor: np.ndarray, n: int, kept: int,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Positions (-1 for none) and float32 scores (m, kept), best first, of what may be among the best n."""
+    best = _Best(corpus, images, floor, n, kept)
+    slack = np.float32(_HALF_ERROR if corpus.heads.dtype == np.float16 else 0)
+    for cluster, rows in by_cluster:
+        there = corpus.lists[cluster]
+        if not len(there):
+            continue
+        others = corpus.heads[there].astype(np.float32, copy=False).T
+        for start in range(0, len(rows), _TILE):
+            mine = rows[start : start + _TILE]
+            i, j = np.divmod(np.flatnonzero(heads[mine] @ others >= floor[mine, None] - slack), len(there))
+            best.add(mine[i], there[j])
+    return best.settled()
 
 
-def _index(sight: Sight, sentences: np.ndarray, clusters: np.ndarray, n_lists: int | None = None) -> Any:
-    """An inverted file of the sentences: of their codes, or of themselves where there are no codes."""
-    n_lists = n_lists or sight.n_clusters
-    index: Any
-    if sight.has_codes:
-        index = _pq_index(sight, n_lists)
-    else:
-        coarse = _coarse(n_lists, sentences.shape[1])
-        index = faiss.IndexIVFFlat(coarse, sentences.shape[1], n_lists, faiss.METRIC_INNER_PRODUCT)
-        index.referenced_objects = [coarse]
-        index.is_trained = True
-    lists = np.ascontiguousarray(clusters, np.int64)
-    for start in range(0, len(sentences), 65_536):
-        rows = sentences[start : start + 65_536]
-        part = coded(sight, rows) if sight.has_codes else np.ascontiguousarray(rows, np.float32)
-        ids = np.arange(start, start + len(rows))
-        places = lists[start : start + len(rows)]
-        index.add_core(len(rows), *(faiss.swig_ptr(a) for a in (part, ids, places)))
-    return _scanned(index) if sight.has_codes else index
+class _Best:
+    """The best few of each image so far. Pairs are scored and those below the image's floor dropped, then sorted in."""
+
+    def __init__(self, corpus: _Corpus, images: np.ndarray, floor: np.ndarray, n: int, kept: int) -> None:
+        self._corpus, self._images, self._floor, self._n = corpus, images, floor, min(n, kept)
+        self._near = np.full((len(images), kept), -1, np.int64)
+        self._scores = np.full((len(images), kept), -np.inf, np.float32)
+        self._unscored: list[tuple[np.ndarray, ...]] = []
+        self._unsorted: list[tuple[np.ndarray, ...]] = []
+        self._n_unscored = self._n_unsorted = 0
+        self._max_unscored = 0 if isinstance(corpus.rows, np.ndarray) else _SCORED
+
+    def add(self, first: np.ndarray, second: np.ndarray) -> None:
+        """Pairs of images and sentences, each pair once in all calls."""
+        self._unscored.append((first, second))
+        self._n_unscored += len(first)
+        if self._n_unscored > self._max_unscored:
+            self._score()
+            if self._n_unsorted > _SORTED:
+                self._sort()
+
+    def settled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and scores (m, kept)."""
+        self._score()
+        self._sort()
+        return self._near, self._scores
+
+    def _score(self) -> None:
+        if self._unscored:
+            first, second = (np.concatenate(part) for part in zip(*self._unscored, strict=True))
+            found = self._corpus.scores(self._images, first, second)
+            is_above = found >= self._floor[first]
+            self._unsorted.append((first[is_above], second[is_above], found[is_above]))
+            self._unscored, self._n_unscored = [], 0
+            self._n_unsorted += int(is_above.sum())
+
+    def _sort(self) -> None:
+        if not self._unsorted:
+            return
+        first, second, found = (np.concatenate(part) for part in zip(*self._unsorted, strict=True))
+        self._unsorted, self._n_unsorted = [], 0
+        rows = np.unique(first)
+        kept = self._near.shape[1]
+        first = np.concatenate([first, np.repeat(rows, kept)])
+        second = np.concatenate([second, self._near[rows].ravel()])
+        found = np.concatenate([found, self._scores[rows].ravel()])
+        order = np.lexsort((-found, first))
+        first = first[order]
+        starts = np.flatnonzero(np.r_[True, first[1:] != first[:-1]][: len(first)])
+        place = np.arange(len(first)) - np.repeat(starts, np.diff(np.r_[starts, len(first)]))
+        is_best = place < kept
+        first, place, order = first[is_best], place[is_best], order[is_best]
+        self._near[first, place], self._scores[first, place] = second[order], found[order]
+        self._floor[rows] = np.maximum(self._floor[rows], self._scores[rows, self._n - 1] - np.float32(_ERROR))
 
 
-def _index_of_codes(sight: Sight, codes: np.ndarray, clusters: np.ndarray) -> Any:
-    """What `_index` makes of the sentences that have these codes."""
-    index = _pq_index(sight, sight.n_clusters)
-    order = np.argsort(clusters, kind="stable")
-    limits = np.searchsorted(clusters[order], np.arange(sight.n_clusters + 1))
-    for cluster in np.flatnonzero(np.diff(limits)):
-        ids = order[limits[cluster] : limits[cluster + 1]]
-        part = np.ascontiguousarray(codes[ids])
-        index.invlists.add_entries(int(cluster), len(ids), faiss.swig_ptr(ids), faiss.swig_ptr(part))
-    index.ntotal = len(codes)
-    return _scanned(index)
-
-
-def _pq_index(sight: Sight, n_lists: int) -> Any:
-    d = sight.rotation.shape[0]
-    coarse = _coarse(n_lists, d)
-    index: Any = faiss.IndexIVFPQ(coarse, d, n_lists, len(sight.quantizer), 4, faiss.METRIC_INNER_PRODUCT)
-    index.referenced_objects = [coarse]
-    index.by_residual = False
-    faiss.copy_array_to_vector(np.ascontiguousarray(sight.quantizer, np.float32).ravel(), index.pq.centroids)
-    index.is_trained = True
-    return index
-
-
-def _coarse(n_lists: int, d: int) -> Any:
-    coarse = faiss.IndexFlatIP(d)
-    coarse.add(np.zeros((n_lists, d), np.float32))
-    return coarse
-
-
-def _scanned(index: Any) -> Any:
-    scanned: Any = faiss.IndexIVFPQFastScan(index)
-    scanned.referenced_objects = index.referenced_objects
-    return scanned
-
-
-def coded(sight: Sight, vectors: np.ndarray) -> np.ndarray:
-    """What is coded: the rotated coordinates, on a grid so that they are the same in any call."""
-    return np.ascontiguousarray((project(sight.basis, vectors) @ sight.rotation).round(5), np.float32)
-
-
-def seen_by_code(sight: Sight, images: np.ndarray) -> np.ndarray:
-    """What is compared with codes: scores then come out as large as the exact ones."""
-    return coded(sight, images) * np.float32(sight.slope)
-
-
-def unseen_share(sight: Sight, images: np.ndarray) -> np.ndarray:
-    """(m,) how much of each image the basis does not show: what the codes are allowed to lose goes with it."""
-    seen = (project(sight.basis, images) ** 2).sum(axis=1)
-    return np.hypot(np.sqrt(np.maximum(1 - seen, 0)), _CODE_LOSS).round(6)
-
-
-def _exact(images: np.ndarray, sentences: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """(m, k) cosines of the images and of their sentences, each by itself in float64, to six digits."""
-    scores = np.empty(ids.shape)
-    step = max(1, _MAX_LOOKED_UP // (32 * max(1, ids.shape[1])))
-    for start in range(0, len(images), step):
-        rows = slice(start, start + step)
-        vectors = sentences[ids[rows]].astype(np.float64)
-        scores[rows] = np.einsum("md,mkd->mk", images[rows].astype(np.float64), vectors)
+def _exact(corpus: _Corpus, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(k,) cosines of images first[i] and sentences second[i], each by itself in float64, to six digits."""
+    scores = np.empty(len(first))
+    for start in range(0, len(first), _TILE):
+        some = slice(start, start + _TILE)
+        rows, places = corpus.read(second[some])
+        left, right = images[first[some]].astype(np.float64), rows[places].astype(np.float64)
+        scores[some] = np.einsum("ij,ij->i", left, right)
     return scores.round(6)

@@ -2,13 +2,21 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 
 import numpy as np
 
 from realsyn_ops.stages.retrieve.candidates import Candidates
-from realsyn_ops.stages.retrieve.one_pass import Texts
 
 _BLOCK = 4_096
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Per image (m, k): positions of its sentences, best first (-1 where there are fewer), and similarities (m, k)."""
+
+    positions: np.ndarray
+    similarities: np.ndarray
 
 
 def choose(

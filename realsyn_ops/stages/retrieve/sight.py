@@ -3,7 +3,8 @@
 Images do not lie where sentences lie. Along most directions of the joint space all images are alike, and a difference
 between sentences there moves no score. So sentences are clustered in the images' *leading directions* only, and a
 cluster is probed when its likely best score reaches that of the most promising one: mean plus so many standard
-deviations of its sentences' scores, both known from the frozen moments of the cluster.
+deviations of its sentences' scores, both known from the frozen moments of the cluster. The same directions make the
+sentences' heads.
 
 Every function here gives a row the same answer whatever other rows are in the call: projections are made in float64 and
 rounded to a grid on which float32 matrix products are exact. How the numbers are chosen is in `calibration`.
@@ -28,44 +29,32 @@ class Sight:
 
     basis (d, e): the images' leading directions, orthonormal columns, largest first; the first ``centroids.shape[1]``
     are those in which sentences are clustered. means, variances (k, e): of each cluster's sentences along the basis.
-    rotation (e, e) and quantizer (n_codes, 16, e / n_codes): the 4-bit codes of a sentence, n_codes 0 for none.
     reach: an image probes the clusters whose mean score plus so many deviations is as high as the best's plus four.
-    slope: codes shrink a score by this. margin: by how much they may still underrate a sentence that is found, for an
-    image that the basis does not show at all.
     """
 
     basis: np.ndarray
     centroids: np.ndarray
     means: np.ndarray
     variances: np.ndarray
-    rotation: np.ndarray
-    quantizer: np.ndarray
     reach: float
-    slope: float
-    margin: float
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 
     @staticmethod
     def from_arrays(arrays: dict[str, np.ndarray]) -> "Sight":
-        values: dict[str, Any] = dict(arrays) | {name: float(arrays[name]) for name in ("reach", "slope", "margin")}
+        values: dict[str, Any] = dict(arrays) | {"reach": float(arrays["reach"])}
         return Sight(**values)
 
     @property
     def n_clusters(self) -> int:
         return len(self.centroids)
 
-    @property
-    def has_codes(self) -> bool:
-        return len(self.quantizer) > 0
-
 
 def listed(n_clusters: int, dim: int) -> Sight:
     """For `search` with clusters and probes from elsewhere, as the paper's: all of a probed one are scored."""
     none = np.zeros((n_clusters, 0), np.float32)
-    codes = np.zeros((0, 16, 2), np.float32)
-    return Sight(np.zeros((dim, 0), np.float32), none, none, none, np.eye(0, dtype=np.float32), codes, np.inf, 1.0, 0.0)
+    return Sight(np.eye(dim, dtype=np.float32), none, none, none, np.inf)
 
 
 def assign(sight: Sight, sentences: np.ndarray) -> np.ndarray:
@@ -82,15 +71,18 @@ def assign(sight: Sight, sentences: np.ndarray) -> np.ndarray:
 
 
 def probes(sight: Sight, images: np.ndarray) -> list[np.ndarray]:
-    """For each image (m, d) the clusters it probes, ascending; at least one."""
+    """For each image (m, d) the clusters it probes, at least one: the most promising, then the others, ascending."""
     found: list[np.ndarray] = []
     for start in range(0, len(images), _BLOCK):
         mean, spread = score_moments(sight, images[start : start + _BLOCK])
         likely_best = mean + np.float32(BEST_REACH) * spread
+        first = likely_best.argmax(axis=1)
         reached = mean + np.float32(sight.reach) * spread >= likely_best.max(axis=1, keepdims=True)
-        reached[np.arange(len(mean)), likely_best.argmax(axis=1)] = True
-        rows, clusters = np.nonzero(reached)
-        found += np.split(clusters, np.searchsorted(rows, np.arange(1, len(mean))))
+        reached[np.arange(len(mean)), first] = False
+        rows, others = np.divmod(np.flatnonzero(reached), reached.shape[1])
+        clusters = np.insert(others, np.searchsorted(rows, np.arange(len(mean))), first)
+        limits = np.cumsum(np.bincount(rows, minlength=len(mean)) + 1)
+        found += np.split(clusters, limits[:-1])
     return found
 
 
