@@ -69,6 +69,7 @@ def fit(folder: Path) -> dict[str, Any]:
             target_recall=default(PairPlan, "target_recall"),
             n_texts=3,
             seed=0,
+            n_sentences=len(sentences),
         )
     save_file(sight.to_arrays(), folder / "sight.safetensors")
     return {"clusters": sight.n_clusters, "basis": sight.basis.shape[1], "reach": sight.reach}

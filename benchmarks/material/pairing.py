@@ -1,11 +1,9 @@
 """Texts for images as `operators/pair_rules.py` and `search.py` find them, without tables.
 
-New images, and those that have lost a text, are searched over all sentences; the others see the new sentences. Unlike
-the operators, which make them in each run again, a day has of the days before how the frozen sight sees each sentence
-(its cluster and its head), and which clusters each image probes.
+New images, and those that have lost a text, are searched over all sentences; the others see the new sentences. What a
+day has of the days before is what the corpus keeps: texts, and how the frozen sight sees each sentence.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 from benchmarks.material.convergence import default, filled, timed
 from benchmarks.material.whole_corpus import Vectors
 from realsyn_ops.heads import vector_heads
+from realsyn_ops.operators.search import READ_FOR_ONE
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.stages.cluster import Quantizer
 from realsyn_ops.stages.retrieve import Candidates, Sight, assign, choose, merge, probes, search
@@ -21,21 +20,17 @@ from realsyn_ops.stages.retrieve import Candidates, Sight, assign, choose, merge
 N_TEXTS = int(default(PairPlan, "n_texts"))
 _N_CANDIDATES = N_TEXTS + 8
 _BLOCK = 65_536
-_FEW_IMAGES = 2_000
-"""So few ask for less than a part of all sentences."""
 _SEARCH_IMAGES = int(default(PairPlan, "search_images"))
 
 
 @dataclass(frozen=True)
 class Paired:
-    """The kept images and sentences (positions, ascending), and of the images: codebook cluster, probed clusters
-    probed[limits[i] : limits[i + 1]], texts as positions of sentences; of the sentences: cluster and head."""
+    """The kept images and sentences (positions, ascending), the images' codebook clusters and their texts as positions
+    of sentences, and how the sentences are seen: cluster and head."""
 
     images: np.ndarray
     sentences: np.ndarray
     clusters: np.ndarray
-    limits: np.ndarray
-    probed: np.ndarray
     positions: np.ndarray
     similarities: np.ndarray
     seen: np.ndarray
@@ -46,16 +41,6 @@ class Paired:
         positions = np.where(self.positions >= 0, sentences[self.positions], -1)
         return replace(self, images=images[self.images], sentences=sentences[self.sentences], positions=positions)
 
-    def of_rows(self, images: np.ndarray, sentences: np.ndarray) -> dict[str, np.ndarray]:
-        """How some of the kept images and sentences (rows, ascending) see each other."""
-        is_there = np.zeros(len(self.images), bool)
-        is_there[images] = True
-        return {
-            "clusters": self.clusters[images], "counts": np.diff(self.limits)[images],
-            "probed": self.probed[np.repeat(is_there, np.diff(self.limits))],
-            "seen": self.seen[sentences], "heads": self.heads[sentences],
-        }  # fmt: skip
-
 
 def pair_texts(
     images: Vectors, sentences: Vectors, kept: tuple[np.ndarray, np.ndarray], centroids: np.ndarray, sight: Sight, *,
@@ -65,7 +50,8 @@ def pair_texts(
 
     And how many images were searched, and the share of the sentences that they looked at.
     """
-    paired = _seen(images, sentences, kept, centroids, sight, known)
+    paired = _seen(sentences, kept, sight, known)
+    quantizer = Quantizer(centroids)
     searched, updated, new = changes(paired, known)
     search_of = _Search(sight, sentences, paired, memory_bytes)
     n_searched = n_scored = 0
@@ -74,11 +60,15 @@ def pair_texts(
         paired.positions[updated], paired.similarities[updated] = known.positions[before], known.similarities[before]
     for start in range(0, len(updated), _SEARCH_IMAGES):
         rows = updated[start : start + _SEARCH_IMAGES]
-        searched = np.append(searched, rows[_update(search_of, images.unit(paired.images[rows]), rows, new)])
+        vectors = images.unit(paired.images[rows])
+        paired.clusters[rows] = _clusters(quantizer, vectors)
+        searched = np.append(searched, rows[_update(search_of, vectors, rows, new)])
     searched = np.sort(searched)
     for start in range(0, len(searched), _SEARCH_IMAGES):
         rows = searched[start : start + _SEARCH_IMAGES]
-        found = search_of.candidates(images.unit(paired.images[rows]), rows, np.arange(len(paired.sentences)))
+        vectors = images.unit(paired.images[rows])
+        paired.clusters[rows] = _clusters(quantizer, vectors)
+        found = search_of.candidates(vectors, np.arange(len(paired.sentences)))
         paired.positions[rows], paired.similarities[rows] = search_of.texts(found)
         n_searched += len(rows)
         n_scored += int(found.n_scored.sum())
@@ -100,53 +90,32 @@ def changes(paired: Paired, known: Paired | None) -> tuple[np.ndarray, np.ndarra
     return everything[is_searched], everything[~is_searched] if len(new) else everything[:0], new
 
 
-def _seen(
-    images: Vectors, sentences: Vectors, kept: tuple[np.ndarray, np.ndarray], centroids: np.ndarray, sight: Sight,
-    known: Paired | None,
-) -> Paired:  # fmt: skip
-    """How the kept records see each other: made for the new ones, known for the others; no texts yet."""
-    is_new = [np.ones(len(rows), bool) for rows in kept]
-    before: dict[str, np.ndarray] = {}
-    if known is not None:
-        of_known = []
-        for kind, (rows, then) in enumerate(zip(kept, (known.images, known.sentences), strict=True)):
-            is_new[kind] = ~np.isin(rows, then)
-            of_known.append(np.searchsorted(then, rows[~is_new[kind]]))
-        before = known.of_rows(*of_known)
-    counts, probed, clusters = [np.empty(0, np.int64)], [np.empty(0, np.uint16)], [np.empty(0, np.int64)]
+def _clusters(quantizer: Quantizer, images: np.ndarray) -> np.ndarray:
     with timed("pair: clusters"):
-        quantizer = Quantizer(centroids)
-    for mine in _blocks(kept[0][is_new[0]]):
-        vectors = images.unit(mine)
-        with timed("pair: probes"):
-            lists = probes(sight, vectors)
-            counts.append(np.array([len(near) for near in lists]))
-            probed.append(np.concatenate(lists).astype(np.uint16))
-        with timed("pair: clusters"):
-            clusters.append(quantizer.assign(vectors)[0][:, 0])
+        clusters: np.ndarray = quantizer.assign(images)[0][:, 0]
+        return clusters
+
+
+def _seen(sentences: Vectors, kept: tuple[np.ndarray, np.ndarray], sight: Sight, known: Paired | None) -> Paired:
+    """How the kept sentences are seen: made for the new ones, known for the others; no texts yet."""
+    is_new = np.ones(len(kept[1]), bool) if known is None else ~np.isin(kept[1], known.sentences)
     seen, heads = [np.empty(0, np.int32)], [np.empty((0, sight.basis.shape[1] + 1), np.float16)]
-    for mine in _blocks(kept[1][is_new[1]]):
-        with timed("pair: heads"):
-            vectors = sentences.unit(mine)
+    new = kept[1][is_new]
+    for start in range(0, len(new), _BLOCK):
+        with timed("pair: sightings"):
+            vectors = sentences.unit(new[start : start + _BLOCK])
             seen.append(assign(sight, vectors).astype(np.int32))
             heads.append(vector_heads(vectors, sight.basis).astype(np.float16))
-    all_counts = filled(np.concatenate(counts), is_new[0], before.get("counts"))
+    before = None if known is None else np.searchsorted(known.sentences, kept[1][~is_new])
     shape = len(kept[0]), N_TEXTS
     return Paired(
         *kept,
-        clusters=filled(np.concatenate(clusters), is_new[0], before.get("clusters")),
-        limits=np.r_[0, np.cumsum(all_counts)],
-        probed=filled(np.concatenate(probed), np.repeat(is_new[0], all_counts), before.get("probed")),
+        clusters=np.zeros(len(kept[0]), np.int64),
         positions=np.full(shape, -1, np.int64),
         similarities=np.zeros(shape, np.float32),
-        seen=filled(np.concatenate(seen), is_new[1], before.get("seen")),
-        heads=filled(np.concatenate(heads), is_new[1], before.get("heads")),
+        seen=filled(np.concatenate(seen), is_new, None if known is None else known.seen[before]),
+        heads=filled(np.concatenate(heads), is_new, None if known is None else known.heads[before]),
     )
-
-
-def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(rows), _BLOCK):
-        yield rows[start : start + _BLOCK]
 
 
 class _Search:
@@ -156,22 +125,17 @@ class _Search:
         self._sight, self._sentences, self._paired = sight, sentences, paired
         self._rows = max(1, memory_bytes // 3 // (4 * sentences.dim))
 
-    def candidates(
-        self, images: np.ndarray, rows: np.ndarray, among: np.ndarray, least: np.ndarray | None = None
-    ) -> Candidates:
-        """Positions of sentences out of the kept ones at rows `among`, for images (m, d) at rows of the kept ones.
-
-        For few images only those sentences are read that are scored.
-        """
+    def candidates(self, images: np.ndarray, among: np.ndarray, least: np.ndarray | None = None) -> Candidates:
+        """Positions of sentences out of the kept ones at rows `among`, for images (m, d)."""
         paired = self._paired
-        with timed("pair: search"):
-            probed = [paired.probed[paired.limits[row] : paired.limits[row + 1]].astype(np.int64) for row in rows]
+        with timed("pair: probes"):
+            probed = probes(self._sight, images)
         parts: list[Candidates] = []
         for start in range(0, max(1, len(among)), self._rows):
             some = among[start : start + self._rows]
             positions = paired.sentences[some]
             vectors: Any = self._sentences.at(positions)
-            if len(images) > _FEW_IMAGES:
+            if READ_FOR_ONE * len(images) > len(positions):
                 with timed("pair: read"):
                     vectors = vectors.unit(np.arange(len(positions)))
             with timed("pair: search"):
@@ -216,7 +180,7 @@ def _update(search_of: _Search, images: np.ndarray, rows: np.ndarray, new: np.nd
     A sentence worse than the last of an image's texts changes none of them.
     """
     had = search_of.known(rows)
-    found = search_of.candidates(images, rows, new, least=had.scores[:, N_TEXTS - 1])
+    found = search_of.candidates(images, new, least=had.scores[:, N_TEXTS - 1])
     some = np.flatnonzero(np.isfinite(found.scores).any(axis=1))
     had, found = had.of(some), found.of(some)
     positions, similarities = search_of.texts(merge([had, found], n_candidates=_N_CANDIDATES))

@@ -5,11 +5,13 @@ that are no worse than the last of them, and is searched after all where a new s
 would push that one out.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.operators.corpus_rows import KeptRows
+from realsyn_ops.operators.sightings import Sightings
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.settings import settings
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 SPARE = 8
 """Candidates beyond those wanted: texts too like a better one are passed over."""
+READ_FOR_ONE = 500
+"""Sentences that an image searched among many asks for, about: so few images that others are not asked for read those
+alone."""
 CALIBRATE_IMAGES, CALIBRATE_SENTENCES = 20_000, 400_000
 RECALL_IMAGES = 500
 PREPARE, RETRIEVE = "prepare", "retrieve"
@@ -42,6 +47,7 @@ class Search:
         self._quantizer = Quantizer(read_codebook(staging.bucket, chosen.codebook).centroids)
         k, dim = self._quantizer.centroids.shape
         self._sight = listed(k, dim) if chosen.n_probes else Sight.from_arrays(load(sight))
+        self._sightings = Sightings(self._sight, hashlib.blake2b(sight, digest_size=8).hexdigest(), sentences)
         self._row_bytes = 4 * dim
 
     @property
@@ -58,26 +64,39 @@ class Search:
         With a number of probes in the plan those are the codebook's nearest, as in the paper. least (m,): the scores
         below which an image wants none.
         """
-        from realsyn_ops.stages.retrieve import assign, search
+        import numpy as np
+
+        from realsyn_ops.stages.retrieve import merge, probes, search
 
         n_probes = self._chosen.n_probes
-        probed = list(self._quantizer.assign(images, n_probes=n_probes)[0]) if n_probes else None
-
-        def find(positions: "np.ndarray", vectors: "np.ndarray") -> "Candidates":
-            nearest = self._quantizer.assign(vectors, n_probes=1)[0][:, 0] if n_probes else assign(self._sight, vectors)
-            rules: dict[str, Any] = {"clusters": nearest, "n_candidates": self.n_candidates, "probed": probed}
-            return search(self._sight, images, vectors, keys=positions, least=least, **rules)
-
-        return self._over_parts(among, find)
+        probed = list(self._quantizer.assign(images, n_probes=n_probes)[0]) if n_probes else probes(self._sight, images)
+        parts: list[Candidates] = []
+        for positions in self._parts(among[np.argsort(self._sentences.places[among], kind="stable")]):  # day by day
+            vectors: Any = _Read(self._sentences, positions)
+            if n_probes:
+                vectors = vectors[slice(None)]
+                clusters, heads = self._quantizer.assign(vectors, n_probes=1)[0][:, 0], None
+            else:
+                clusters, heads = self._sightings.of(positions)
+                if READ_FOR_ONE * len(images) > len(positions):
+                    vectors = vectors[slice(None)]
+            found = search(
+                self._sight, images, vectors, keys=positions, clusters=clusters, heads=heads, probed=probed,
+                n_candidates=self.n_candidates, least=least,
+            )  # fmt: skip
+            parts = [merge([*parts, found], n_candidates=self.n_candidates)]
+        return parts[0]
 
     def best(self, images: "np.ndarray", among: "np.ndarray") -> "Candidates":
         """What `candidates` would be if nothing were passed over."""
-        from realsyn_ops.stages.retrieve import score_all
+        from realsyn_ops.stages.retrieve import merge, score_all
 
-        def find(positions: "np.ndarray", vectors: "np.ndarray") -> "Candidates":
-            return score_all(images, vectors, keys=positions, n_candidates=self.n_candidates)
-
-        return self._over_parts(among, find)
+        parts: list[Candidates] = []
+        for positions in self._parts(among):
+            vectors = self._sentences.vectors(positions)
+            found = score_all(images, vectors, keys=positions, n_candidates=self.n_candidates)
+            parts = [merge([*parts, found], n_candidates=self.n_candidates)]
+        return parts[0]
 
     def choose(self, candidates: "Candidates", refused: "np.ndarray | None" = None) -> "Texts":
         """The texts, as positions among the sentences."""
@@ -100,20 +119,21 @@ class Search:
         )
         return Texts(np.where(texts.positions >= 0, keys[texts.positions], -1), texts.similarities)
 
-    def _over_parts(self, among: "np.ndarray", find: Any) -> "Candidates":
-        from realsyn_ops.stages.retrieve import merge
-
-        parts: list[Candidates] = []
-        for positions in self._parts(among):
-            parts.append(find(positions, self._sentences.vectors(positions)))
-            parts = [merge(parts, n_candidates=self.n_candidates)]
-        return parts[0]
-
     def _parts(self, among: "np.ndarray") -> Iterator["np.ndarray"]:
         """At least one part, each within the budget: vectors are held twice while they are read, and once indexed."""
         rows = max(1, settings().memory_bytes // 3 // self._row_bytes)
         for start in range(0, max(1, len(among)), rows):
             yield among[start : start + rows]
+
+
+class _Read:
+    """Vectors of the sentences at some positions, read where asked for."""
+
+    def __init__(self, sentences: KeptRows, positions: "np.ndarray") -> None:
+        self._sentences, self._positions = sentences, positions
+
+    def __getitem__(self, rows: "np.ndarray | slice") -> "np.ndarray":
+        return self._sentences.vectors(self._positions[rows])
 
 
 def calibrate(chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:

@@ -16,7 +16,9 @@ from realsyn_ops.io.storage import Bucket
 from realsyn_ops.operators import pair_rules, retrieval, search, shard_steps
 from realsyn_ops.operators.linked import SENTENCES, Rules
 from realsyn_ops.operators.params import PAIR
+from realsyn_ops.operators.sightings import Sightings
 from realsyn_ops.plans import PairPlan
+from realsyn_ops.stages.dedup import vector_identity
 
 DIM, N_IMAGES, N_SENTENCES = 16, 12, 60
 FIRST, SECOND = "2025-02-18", "2025-02-19"
@@ -55,7 +57,10 @@ def publish(bucket: Bucket, images: Vectors, sentences: Vectors) -> None:
     )  # fmt: skip
     put(
         bucket, "sentence_embeddings", schemas.sentence_embeddings(DIM, 20),
-        [base[k] | {"text": f"text {k}", "bands": [0] * 20, "embedding": v} for k, v in sentences.items()],
+        [
+            base[k] | {"text": f"text {k}", "bands": [0] * 20, "embedding": v, "vector_hash": same}
+            for (k, v), same in zip(sentences.items(), vector_identity(np.array([*sentences.values()])), strict=True)
+        ],
     )  # fmt: skip
     put(bucket, "curated_images", schemas.CURATED_IMAGES, [base[key] for key in images])
     put(
@@ -148,6 +153,28 @@ def test_a_new_sentence_too_like_a_text_uncovers_what_that_one_had_hidden(pair: 
     assert after["i000"] == [first, "s900", third]
     rebuilt, searched = pair(IMAGES, crowded, max_text_similarity=0.950001)
     assert (rebuilt, searched) == (after, N_IMAGES)
+
+
+def test_a_sentence_is_seen_once_and_again_when_its_day_has_other_vectors(
+    pair: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    made = Sightings._made
+    monkeypatch.setattr(Sightings, "_made", lambda self, rows: seen.append(len(rows)) or made(self, rows))
+    pair(IMAGES, WORDS)
+    pair(IMAGES, WORDS, max_text_similarity=0.9)
+    assert sorted(seen) == [N_SENTENCES // 4, N_SENTENCES * 3 // 4]
+    turned = WORDS | {"s003": unit_rows(9, 1)[0]}
+    texts, _ = pair(IMAGES, turned, max_text_similarity=0.99)
+    assert sorted(seen) == [N_SENTENCES // 4, N_SENTENCES // 4, N_SENTENCES * 3 // 4]
+    assert texts == {key: best(vector, turned) for key, vector in IMAGES.items()}
+    assert len(list(bucket.list("corpus/sightings/"))) == 2
+
+
+def test_images_among_many_sentences_read_few_of_them(pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "READ_FOR_ONE", 0)
+    texts, _ = pair(IMAGES, WORDS)
+    assert texts == {key: best(vector, WORDS) for key, vector in IMAGES.items()}
 
 
 def test_with_other_rules_everything_is_searched(pair: Any) -> None:
