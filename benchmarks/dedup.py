@@ -12,10 +12,7 @@ are compared by a digest of every record's survivor, similarity and component, w
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from itertools import combinations
 from pathlib import Path
@@ -23,12 +20,11 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.material.convergence_runs import run_module
 from benchmarks.material.dedup_pictures import CHANGES, plant
 from realsyn_ops.cli.bench import Check, Measurement
 from realsyn_ops.cli.peers import run_peer
-from realsyn_ops.cli.services import PROJECT
 from realsyn_ops.demo.packages import fetch
-from realsyn_ops.errors import ServiceError
 
 SUMMARY = "near-duplicates among a million vectors: recall, order, days, cost, beside exact range search"
 N_DAYS = 5
@@ -40,7 +36,6 @@ _FAULTS = {
     "linked_survivors": "survivors that are near-duplicates of each other",
 }
 _WALLPAPERS = ["mate-backgrounds", "lomiri-wallpapers-16.04"]
-_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 
 def measure(
@@ -105,7 +100,7 @@ def _pictures(home: Path, scratch: Path, console: Console) -> dict[str, dict[str
     answers = {}
     for name, way in (("by hash", "hash"), ("by windows", "crops"), ("as the flow", "flow")):
         console.print(f"{len(files)} pictures: {way}", highlight=False)
-        answers[name] = _run("dedup_pictures", str(listed), way, str(home))
+        answers[name] = run_module("dedup_pictures", str(listed), way, str(home))
     console.print("imagededup", highlight=False)
     answers["imagededup"] = run_peer("imagededup", "imagededup_duplicates.py", [str(listed)], home, console)
     rows = {}
@@ -135,27 +130,11 @@ class _Corpus:
 
     def run(self, task: str, **arguments: int) -> dict[str, Any]:
         self.console.print(f"{self.n:,}: {task} {arguments or ''}", highlight=False)
-        return _run("dedup_tasks", task, json.dumps({"folder": str(self.folder), **arguments}))
+        return run_module("dedup_tasks", task, json.dumps({"folder": str(self.folder), **arguments}))
 
     def clear(self) -> None:
         for path in self.folder.iterdir():
             path.unlink()
-
-
-def _run(module: str, *arguments: str) -> dict[str, Any]:
-    """The JSON object that a module of `benchmarks/material/` prints last, run in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.material.{module}", *arguments],
-        cwd=PROJECT,
-        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ServiceError(f"{module} {arguments[0]} failed: {done.stderr.strip()[-1000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return answer
 
 
 def _cpu(answer: dict[str, Any]) -> float:

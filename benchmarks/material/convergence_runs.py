@@ -31,21 +31,23 @@ class Corpus:
     def run(self, task: str, **arguments: Any) -> dict[str, Any]:
         """A task's answer."""
         self.console.print(f"{task} {arguments or ''}", highlight=False)
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "benchmarks.material.convergence_tasks", task,
-                json.dumps({"folder": str(self.folder), **arguments}),
-            ],
-            cwd=PROJECT,
-            env={**os.environ, **_ONE_THREAD, "PYTHONPATH": str(PROJECT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise ServiceError(f"{task} failed: {done.stderr.strip()[-1000:]}")
-        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-        return answer
+        return run_module("convergence_tasks", task, json.dumps({"folder": str(self.folder), **arguments}))
+
+
+def run_module(module: str, *arguments: str) -> dict[str, Any]:
+    """The JSON object that a module of `benchmarks/material/` prints last, run in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.material.{module}", *arguments],
+        cwd=PROJECT,
+        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ServiceError(f"{module} {arguments[0]} failed: {done.stderr.strip()[-1000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
 
 
 @contextmanager

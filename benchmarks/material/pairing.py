@@ -58,11 +58,10 @@ def pair_texts(
     if known is not None:
         before = np.searchsorted(known.images, paired.images[updated])
         paired.positions[updated], paired.similarities[updated] = known.positions[before], known.similarities[before]
+        paired.clusters[updated] = known.clusters[before]
     for start in range(0, len(updated), _SEARCH_IMAGES):
         rows = updated[start : start + _SEARCH_IMAGES]
-        vectors = images.unit(paired.images[rows])
-        paired.clusters[rows] = _clusters(quantizer, vectors)
-        searched = np.append(searched, rows[_update(search_of, vectors, rows, new)])
+        searched = np.append(searched, rows[_update(search_of, images.unit(paired.images[rows]), rows, new)])
     searched = np.sort(searched)
     for start in range(0, len(searched), _SEARCH_IMAGES):
         rows = searched[start : start + _SEARCH_IMAGES]

@@ -80,8 +80,10 @@ class Endpoints:
 class Stack:
     """The services of a home folder: what `up`, `down` and `status` act on."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, metrics_port: int | None = None) -> None:
+        """``metrics_port``: where the object store counts its requests for Prometheus, if anywhere."""
         self.home = home
+        self.metrics_port = metrics_port
         self.endpoints = Endpoints.load(home)
         self.seaweed = Service("seaweedfs", home / "run")
         self.airflow = Service("airflow", home / "run")
@@ -233,6 +235,8 @@ class Stack:
             "volume.port": e.volume_port, "volume.port.grpc": e.volume_grpc_port, "volume.max": 1000,
             "volume.preStopSeconds": 1, "filer.port": e.filer_port, "filer.port.grpc": e.filer_grpc_port,
         }  # fmt: skip
+        if self.metrics_port:
+            options["metricsPort"] = self.metrics_port
         weed = Path(sys.executable).parent / "weed"
         command = [str(weed), "server", *(f"-{name}={value}" for name, value in options.items())]
         self.seaweed.start(command, env=os.environ, cwd=self.home)

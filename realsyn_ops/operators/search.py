@@ -17,16 +17,17 @@ from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
+    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
     from realsyn_ops.operators.run import Work
     from realsyn_ops.stages.retrieve import Candidates, Texts
 
 SPARE = 8
 """Candidates beyond those wanted: texts too like a better one are passed over."""
-READ_FOR_ONE = 500
-"""Sentences that an image searched among many asks for, about: so few images that others are not asked for read those
-alone."""
+READ_FOR_ONE = 100
+"""Sentences that an image asks for which no other has asked for, about: few images read those alone."""
 CALIBRATE_IMAGES, CALIBRATE_SENTENCES = 20_000, 400_000
 RECALL_IMAGES = 500
 PREPARE, RETRIEVE = "prepare", "retrieve"
@@ -191,11 +192,14 @@ def shard_texts(staging: "Staging", chosen: PairPlan, work: "Work") -> "tuple[np
     vectors = images.vectors(mine)
     shape = len(mine), chosen.n_texts
     texts = Texts(np.full(shape, -1, np.int64), np.zeros(shape, np.float32))
+    clusters = np.empty(len(mine), np.int64)
     updated = np.flatnonzero(~is_searched)
     if len(updated):
         new = staging.read_shard(PREPARE, work["prepared"], "sentences")["key"].combine_chunks()
         among = np.flatnonzero(pc.is_in(sentences.table["key"], new).to_numpy())
-        known = _known(Corpus(staging.bucket), keys.take(updated).to_pylist(), sentences, search.n_candidates)
+        pairs = _published(Corpus(staging.bucket), keys.take(updated).to_pylist())
+        clusters[updated] = pairs["cluster"].to_numpy()
+        known = _known(pairs, sentences, search.n_candidates)
         had = known.keys[:, : chosen.n_texts], known.scores[:, : chosen.n_texts]
         texts.positions[updated] = np.where(np.isfinite(had[1]), had[0], -1)
         texts.similarities[updated] = np.where(np.isfinite(had[1]), had[1], 0)
@@ -207,11 +211,12 @@ def shard_texts(staging: "Staging", chosen: PairPlan, work: "Work") -> "tuple[np
         is_searched[rows] = _is_displaced(known, some)
     searched = np.flatnonzero(is_searched)
     if len(searched):
+        clusters[searched] = search.clusters(vectors[searched])
         found = search.candidates(vectors[searched], np.arange(len(sentences)))
         refused = None if chosen.own_document else _refused(staging, keys.take(searched).to_pylist(), sentences, found)
         some = search.choose(found, refused)
         texts.positions[searched], texts.similarities[searched] = some.positions, some.similarities
-    return mine, search.clusters(vectors), texts, len(searched)
+    return mine, clusters, texts, len(searched)
 
 
 def paired_rows(staging: "Staging") -> tuple[KeptRows, KeptRows]:
@@ -227,16 +232,23 @@ def paired_rows(staging: "Staging") -> tuple[KeptRows, KeptRows]:
     )
 
 
-def _known(corpus: Any, keys: list[str], sentences: KeptRows, n_candidates: int) -> "Candidates":
+def _published(corpus: "Corpus", keys: list[str]) -> "pa.Table":
+    """The pairs in force of these images, in their order."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    pairs = corpus.read("pairs", ["key", "cluster", "text_keys", "similarities"])
+    return pairs.take(pc.index_in(pa.array(keys, pa.string()), pairs["key"].combine_chunks()))
+
+
+def _known(pairs: "pa.Table", sentences: KeptRows, n_candidates: int) -> "Candidates":
     """The texts of published pairs as candidates."""
     import numpy as np
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     from realsyn_ops.stages.retrieve import Candidates
 
-    pairs = corpus.read("pairs", ["key", "text_keys", "similarities"])
-    pairs = pairs.take(pc.index_in(pa.array(keys, pa.string()), pairs["key"].combine_chunks()))
+    keys = pairs["key"]
     lists = pairs["text_keys"].combine_chunks()
     counts = np.diff(lists.offsets.to_numpy())
     rows = np.repeat(np.arange(len(keys)), counts)
