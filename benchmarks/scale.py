@@ -12,6 +12,7 @@ sorts: `LIGHT_FACTOR` times the bytes that these columns have, and what it held 
 `python -m benchmarks.material.plot ANSWER docs/scale.svg` draws what `--json` answers.
 """
 
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,9 @@ def summarise(answers: dict[int, dict[str, Any]], each: dict[str, float], *, mem
     figures["allowed (MB)"] = {f"{n:,}": allowed_bytes(a, memory_bytes) / 2**20 for n, a in answers.items()}
     figures["light columns (bytes a sentence)"] = {f"{n:,}": a["light_bytes"] / n for n, a in answers.items()}
     figures["share of sentences scored"] = {f"{n:,}": answer["share_scored"] for n, answer in answers.items()}
+    figures["grows as the number of sentences to the power of"] = {
+        step or "all steps": _exponent(answers, step) for step in ("", *STEPS)
+    }
     figures["most beside least"] = {step or "all steps": _spread(answers, step) for step in ("", *STEPS)}
     checks = [
         Check(
@@ -70,6 +74,14 @@ def summarise(answers: dict[int, dict[str, Any]], each: dict[str, float], *, mem
 
 def _us(answer: dict[str, Any], step: str, n: int) -> float:
     return 1e6 * cpu_seconds(answer, step) / n
+
+
+def _exponent(answers: dict[int, dict[str, Any]], step: str) -> float:
+    """Of the whole cost, from the smallest size to the largest; 1 is linear."""
+    least, most = min(answers), max(answers)
+    if least == most:
+        return 1.0
+    return log(cpu_seconds(answers[most], step) / cpu_seconds(answers[least], step)) / log(most / least)
 
 
 def _spread(answers: dict[int, dict[str, Any]], step: str) -> float:

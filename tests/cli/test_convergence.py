@@ -60,36 +60,52 @@ def answer(cost: float, *, texts: str = "t", peak: int = 900 * MB) -> dict:
     }  # fmt: skip
 
 
+def by_itself(seconds: float) -> dict[str, float]:
+    """What 1,000 sentences and 100 images cost together, each by itself."""
+    return {"sentence_seconds": seconds / 2_000, "image_seconds": seconds / 200}
+
+
 @pytest.mark.parametrize(
-    ("cost", "texts", "holds"), [(0.3, "t", [True, True]), (0.31, "t", [True, False]), (0.3, "u", [False, True])]
+    ("cost", "each", "texts", "holds"),
+    [
+        (0.3, 0, "t", [True, True]),
+        (0.31, 0, "t", [True, False]),
+        (0.31, 100, "t", [True, True]),
+        (2.1, 100, "t", [True, False]),
+        (0.3, 0, "u", [False, True]),
+    ],
 )
-def test_a_day_holds_by_its_cost_and_by_what_it_ends_in(cost: float, texts: str, holds: list[bool]) -> None:
+def test_a_day_holds_by_its_cost_and_by_what_it_ends_in(
+    cost: float, each: float, texts: str, holds: list[bool]
+) -> None:
     before, whole = answer(10), answer(10)
-    measured = summarise_refresh(1_000, {"seconds": {"fit": 3.0}}, before, answer(cost, texts=texts), whole)
+    day = answer(cost, texts=texts)
+    measured = summarise_refresh(1_000, by_itself(each), {"seconds": {"fit": 3.0}}, before, day, whole)
     assert [check.holds for check in measured.checks] == holds
     assert measured.figures["all, CPU-seconds"]["day"] == pytest.approx(4 * cost)
 
 
 @pytest.mark.parametrize(
-    ("costs", "peak", "holds"),
+    ("costs", "each", "peak", "holds"),
     [
-        ((1, 10), 900, [True] * 5),
-        ((1, 13.1), 900, [False] * 4 + [True]),
-        ((1, 10), 1_300, [True] * 4 + [False]),
+        ((1, 10), 0, 900, [True, True]),
+        ((1, 13.1), 0, 900, [False, True]),
+        ((1, 13.1), 4, 900, [True, True]),
+        ((1, 10), 0, 1_300, [True, False]),
     ],
 )
 def test_scale_holds_by_the_spread_of_costs_and_by_memory(
-    costs: tuple[float, float], peak: int, holds: list[bool]
+    costs: tuple[float, float], each: float, peak: int, holds: list[bool]
 ) -> None:
     fitted = {"fitted": {"seconds": {"fit": 1.0}}}
     answers = {n: answer(cost, peak=peak * MB) | fitted for n, cost in zip((1_000, 10_000), costs, strict=True)}
-    measured = summarise_scale(answers, memory_bytes=1_000 * MB)
+    measured = summarise_scale(answers, by_itself(each), memory_bytes=1_000 * MB)
     assert [check.holds for check in measured.checks] == holds
     assert measured.figures["CPU-microseconds a sentence"]["1,000"] == pytest.approx(4e6 * costs[0] / 1_000)
 
 
 def test_the_plot_is_xml_with_a_line_for_each_series() -> None:
     fitted = {"fitted": {"seconds": {"fit": 1.0}}}
-    measured = summarise_scale({n: answer(n / 1e6) | fitted for n in (1_000, 10_000)}, memory_bytes=MB)
+    measured = summarise_scale({n: answer(n / 1e6) | fitted for n in (1_000, 10_000)}, by_itself(0), memory_bytes=MB)
     root = ElementTree.fromstring(draw({"figures": measured.figures}))  # noqa: S314
     assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 6
