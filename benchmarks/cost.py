@@ -2,7 +2,7 @@
 
 The demo's documents go through the tasks of the Dags up to pairs, one by one in one process on one thread. What every
 stage used is what the runs record themselves (`runs/`); the requests are those that the object store counted. Divided
-by the images or sentences that went in, and multiplied. What a stage costs once (loading its models, empty tables) is
+by the images or sentences that went in, and multiplied; the days stand beside each other. What a stage costs once (loading its models, empty tables) is
 in it, so few documents overrate; what the steps over all days cost at size, `scale` measures.
 """
 
@@ -62,10 +62,15 @@ def summarise(bucket: Bucket, requests: Counter[str], documents: int) -> Measure
     corpus = Corpus(bucket)
     images, sentences = (corpus.read(table, ["key"]).num_rows for table in ("images", "sentences"))
     stages: dict[str, float] = defaultdict(float)
+    days: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for row in corpus.read("documents", ["day"]).to_pylist():
+        days[row["day"]]["documents"] += 1
     for item in bucket.list("runs/"):
         cost = json.loads(bucket.get(item.key))
         stages[f"{cost['dag']} {cost['stage']}"] += cost["cpu_seconds"]
+        days[cost["day"]][cost["dag"]] += cost["cpu_seconds"]
     figures: dict[str, Any] = {"images": images, "sentences": sentences}
+    figures |= {f"{day}: documents, CPU-seconds": dict(costs) for day, costs in sorted(days.items())}
     for stage, seconds in sorted(stages.items()):
         n = images if stage.startswith(_OF_IMAGES) else sentences
         figures[stage] = {"CPU-seconds": seconds, "for a million": seconds / n * MILLION}
