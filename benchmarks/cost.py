@@ -2,8 +2,9 @@
 
 The demo's documents go through the tasks of the Dags up to pairs, one by one in one process on one thread. What every
 stage used is what the runs record themselves (`runs/`); the requests are those that the object store counted. Divided
-by the images or sentences that went in, and multiplied; the days stand beside each other. What a stage costs once (loading its models, empty tables) is
-in it, so few documents overrate; what the steps over all days cost at size, `scale` measures.
+by the images or sentences that went in, and multiplied; the days stand beside each other. What a stage costs once
+(loading its models, empty tables) is in it, so few documents overrate; what the steps over all days cost at size,
+`scale` measures.
 """
 
 import json
