@@ -1,0 +1,110 @@
+"""What a search keeps of each image's best sentences while it goes from cluster to cluster."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+
+_faiss: Any = faiss
+"""Its stubs do not know everything."""
+ERROR = 1e-5
+"""More than float32 products of unit rows and of heads can lose, three times over."""
+_TILE = 4_096
+_SCORED = 1_000_000
+"""Pairs scored at a time where sentences are read for it: what they need is read once."""
+_SORTED = 20_000
+"""Pairs sorted in at a time."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Sentences: rows, heads, the rank of their keys, and positions by cluster."""
+
+    rows: Any
+    heads: np.ndarray
+    rank: np.ndarray
+    lists: list[np.ndarray]
+
+    def scores(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """(k,) float32 cosines of images first[i] with sentences second[i]."""
+        rows, places = self.read(second)
+        out = np.empty(len(first), np.float32)
+        _faiss.pairwise_indexed_inner_product(
+            images.shape[1], len(first), faiss.swig_ptr(images), faiss.swig_ptr(np.ascontiguousarray(first)),
+            faiss.swig_ptr(rows), faiss.swig_ptr(np.ascontiguousarray(places)), faiss.swig_ptr(out),
+        )  # fmt: skip
+        return out
+
+    def read(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows among which those of the positions are, and where."""
+        if isinstance(self.rows, np.ndarray):
+            return self.rows, positions
+        needed, places = np.unique(positions, return_inverse=True)
+        return np.ascontiguousarray(self.rows[needed], np.float32), places
+
+    def exact(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """(k,) cosines of images first[i] and sentences second[i], each by itself in float64, to six digits."""
+        scores = np.empty(len(first))
+        for start in range(0, len(first), _TILE):
+            some = slice(start, start + _TILE)
+            rows, places = self.read(second[some])
+            left, right = images[first[some]].astype(np.float64), rows[places].astype(np.float64)
+            scores[some] = np.einsum("ij,ij->i", left, right)
+        return scores.round(6)
+
+
+class Best:
+    """The best few of each image so far. Pairs are scored and those below the image's floor dropped, then sorted in."""
+
+    def __init__(self, corpus: Corpus, images: np.ndarray, floor: np.ndarray, n: int, kept: int) -> None:
+        self._corpus, self._images, self._floor, self._n = corpus, images, floor, min(n, kept)
+        self._near = np.full((len(images), kept), -1, np.int64)
+        self._scores = np.full((len(images), kept), -np.inf, np.float32)
+        self._unscored: list[tuple[np.ndarray, ...]] = []
+        self._unsorted: list[tuple[np.ndarray, ...]] = []
+        self._n_unscored = self._n_unsorted = 0
+        self._max_unscored = 0 if isinstance(corpus.rows, np.ndarray) else _SCORED
+
+    def add(self, first: np.ndarray, second: np.ndarray) -> None:
+        """Pairs of images and sentences, each pair once in all calls."""
+        self._unscored.append((first, second))
+        self._n_unscored += len(first)
+        if self._n_unscored > self._max_unscored:
+            self._score()
+            if self._n_unsorted > _SORTED:
+                self._sort()
+
+    def settled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and scores (m, kept)."""
+        self._score()
+        self._sort()
+        return self._near, self._scores
+
+    def _score(self) -> None:
+        if self._unscored:
+            first, second = (np.concatenate(part) for part in zip(*self._unscored, strict=True))
+            found = self._corpus.scores(self._images, first, second)
+            is_above = found >= self._floor[first]
+            self._unsorted.append((first[is_above], second[is_above], found[is_above]))
+            self._unscored, self._n_unscored = [], 0
+            self._n_unsorted += int(is_above.sum())
+
+    def _sort(self) -> None:
+        if not self._unsorted:
+            return
+        first, second, found = (np.concatenate(part) for part in zip(*self._unsorted, strict=True))
+        self._unsorted, self._n_unsorted = [], 0
+        rows = np.unique(first)
+        kept = self._near.shape[1]
+        first = np.concatenate([first, np.repeat(rows, kept)])
+        second = np.concatenate([second, self._near[rows].ravel()])
+        found = np.concatenate([found, self._scores[rows].ravel()])
+        order = np.lexsort((-found, first))
+        first = first[order]
+        starts = np.flatnonzero(np.r_[True, first[1:] != first[:-1]][: len(first)])
+        place = np.arange(len(first)) - np.repeat(starts, np.diff(np.r_[starts, len(first)]))
+        is_best = place < kept
+        first, place, order = first[is_best], place[is_best], order[is_best]
+        self._near[first, place], self._scores[first, place] = second[order], found[order]
+        self._floor[rows] = np.maximum(self._floor[rows], self._scores[rows, self._n - 1] - np.float32(ERROR))
