@@ -172,6 +172,15 @@ def test_kept_heads_and_probes_find_what_is_found_without_and_read_few_sentences
     assert 0 < rows.n_read < 1_000
 
 
+def test_heads_that_fall_short_of_the_cosine_lose_sentences(sight: Sight) -> None:
+    """What the tests beside this one would see if the bound were none."""
+    images, sentences = corpus(60, 3_000, seed=8)
+    rules = {"keys": np.arange(3_000), "clusters": assign(sight, sentences), "n_candidates": 6}
+    short = vector_heads(sentences, sight.basis)
+    short[:, -1] = -short[:, -1]
+    assert not same(search(sight, images, sentences, heads=short, **rules), search(sight, images, sentences, **rules))
+
+
 def test_no_candidate_is_below_what_an_image_has_and_all_others_are_there(sight: Sight) -> None:
     images, sentences = corpus(60, 3_000, seed=9)
     rules = {"keys": np.arange(3_000), "clusters": assign(sight, sentences), "n_candidates": 6}
