@@ -64,6 +64,7 @@ if side == "ours":
     sight = stage.calibrate(
         np.load(folder / "calibrating.npy"), sentences[sample], target_recall=target, n_texts=n, seed=seed,
         n_sentences=len(sentences),
+        everything=np.array_split(sentences, 1 + len(sentences) // 400_000) if len(sentences) > 400_000 else None,
     )
     seconds["calibrate"], started = clock() - started, clock()
     clusters = np.concatenate(in_two(lambda rows: stage.assign(sight, rows), sentences))

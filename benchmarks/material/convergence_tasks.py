@@ -8,6 +8,7 @@ import hashlib
 import json
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,16 @@ def fit(folder: Path) -> dict[str, Any]:
             n_texts=3,
             seed=0,
             n_sentences=len(sentences),
+            everything=_everything(sentences) if len(sentences) > _CALIBRATE_SENTENCES else None,
         )
     save_file(sight.to_arrays(), folder / "sight.safetensors")
     return {"clusters": sight.n_clusters, "basis": sight.basis.shape[1], "reach": sight.reach}
+
+
+def _everything(sentences: Vectors) -> Iterator[np.ndarray]:
+    """Parts of all sentences, as `operators.search.calibrate` gives them for more than its sample."""
+    for start in range(0, len(sentences), _CALIBRATE_SENTENCES):
+        yield sentences.unit(np.arange(start, min(start + _CALIBRATE_SENTENCES, len(sentences))))
 
 
 def rebuild(folder: Path, *, everything: bool, memory_bytes: int) -> dict[str, Any]:

@@ -135,6 +135,11 @@ class KeptRows:
     def __getitem__(self, column: str) -> list[Any]:
         return self.table[column].to_pylist()
 
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.corpus.dim(self.name, "embedding")
+
     def vectors(self, positions: "np.ndarray") -> "np.ndarray":
         """(n, d) float32 unit rows, joint with the other kind, of the survivors at these positions."""
         found = self.corpus.take(self.name, self.places[positions], ["embedding"], version=self.version)

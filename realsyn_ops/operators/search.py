@@ -49,7 +49,7 @@ class Search:
         k, dim = self._quantizer.centroids.shape
         self._sight = listed(k, dim) if chosen.n_probes else Sight.from_arrays(load(sight))
         self._sightings = Sightings(self._sight, hashlib.blake2b(sight, digest_size=8).hexdigest(), sentences)
-        self._row_bytes = 4 * dim
+        self._dim = dim
 
     @property
     def n_candidates(self) -> int:
@@ -72,7 +72,8 @@ class Search:
         n_probes = self._chosen.n_probes
         probed = list(self._quantizer.assign(images, n_probes=n_probes)[0]) if n_probes else probes(self._sight, images)
         parts: list[Candidates] = []
-        for positions in self._parts(among[np.argsort(self._sentences.places[among], kind="stable")]):  # day by day
+        by_day = among[np.argsort(self._sentences.places[among], kind="stable")]
+        for positions in _parts(by_day, self._dim):
             vectors: Any = _Read(self._sentences, positions)
             if n_probes:
                 vectors = vectors[slice(None)]
@@ -93,7 +94,7 @@ class Search:
         from realsyn_ops.stages.retrieve import merge, score_all
 
         parts: list[Candidates] = []
-        for positions in self._parts(among):
+        for positions in _parts(among, self._dim):
             vectors = self._sentences.vectors(positions)
             found = score_all(images, vectors, keys=positions, n_candidates=self.n_candidates)
             parts = [merge([*parts, found], n_candidates=self.n_candidates)]
@@ -120,11 +121,12 @@ class Search:
         )
         return Texts(np.where(texts.positions >= 0, keys[texts.positions], -1), texts.similarities)
 
-    def _parts(self, among: "np.ndarray") -> Iterator["np.ndarray"]:
-        """At least one part, each within the budget: vectors are held twice while they are read, and once indexed."""
-        rows = max(1, settings().memory_bytes // 3 // self._row_bytes)
-        for start in range(0, max(1, len(among)), rows):
-            yield among[start : start + rows]
+
+def _parts(among: "np.ndarray", dim: int) -> Iterator["np.ndarray"]:
+    """At least one part, each within the budget: vectors are held twice while they are read, and once as heads."""
+    rows = max(1, settings().memory_bytes // 3 // (4 * dim))
+    for start in range(0, max(1, len(among)), rows):
+        yield among[start : start + rows]
 
 
 class _Read:
@@ -143,6 +145,7 @@ def calibrate(chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:
 
     from realsyn_ops.stages.retrieve import calibrate as calibrate_sight
 
+    everything = (sentences.vectors(part) for part in _parts(np.arange(len(sentences)), sentences.dim))
     sight = calibrate_sight(
         images.vectors(_sample(images["key"], chosen.seed, CALIBRATE_IMAGES)),
         sentences.vectors(_sample(sentences["key"], chosen.seed, CALIBRATE_SENTENCES)),
@@ -150,6 +153,7 @@ def calibrate(chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:
         n_texts=chosen.n_texts,
         seed=chosen.seed,
         n_sentences=len(sentences),
+        everything=everything if len(sentences) > CALIBRATE_SENTENCES else None,
     )
     return bytes(save(sight.to_arrays()))
 

@@ -149,6 +149,19 @@ def test_the_probes_lose_no_more_than_the_target_allows(sight: Sight) -> None:
     assert found.n_scored.mean() < 24_000
 
 
+def test_a_sample_beside_everything_reaches_no_farther_than_needed() -> None:
+    images, sentences = corpus(1_500, 24_000, seed=1)
+    sample = sentences[::6]
+    rules = {"target_recall": 0.9, "n_texts": 3, "seed": 7, "n_sentences": len(sentences)}
+    alone = calibrate(images, sample, **rules)
+    informed = calibrate(images, sample, everything=iter(np.array_split(sentences, 4)), **rules)
+    assert informed.reach < alone.reach
+    asked, _ = corpus(1_000, 40, seed=6)
+    found = found_in(informed, asked, sentences, np.arange(24_000), 3)
+    exact = found_in(replace(informed, reach=np.inf), asked, sentences, np.arange(24_000), 3)
+    assert recall_interval(recall_at(found, exact, n=3))[1] >= 0.9
+
+
 class ReadRows:
     """Sentences that count the rows read of them."""
 

@@ -4,6 +4,7 @@ Some images make the basis, others (held out) set how far an image reaches, so t
 sentences is found. With few images every cluster is probed.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from math import ceil
 
@@ -24,11 +25,11 @@ _TRAINED_PER_CLUSTER, _LEAST_TRAINED = 64, 32
 _ITERATIONS = 10
 _HELD_OUT = 2_000
 _SEARCHED = 1_000_000
-"""Sentences, others than made the clusters, in which the held-out images' best are looked for: the best of a part lie
-farther than the best of all, so this errs to the safe side."""
-_PAIRS = 1_000_000_000
+"""Sentences, others than made the clusters, in which the held-out images' best are looked for, unless in all. The best
+of a part lie farther than the best of all, so this errs to the safe side."""
+_PAIRS = 2_000_000_000
 """Of a held-out image and a searched sentence, at most."""
-_PROBES_MISS = 0.6
+_PROBES_MISS = 0.5
 """Share of what may be missed that the probes miss; the rest is for chance."""
 _SPREAD_PRIOR = 20
 _PRIOR = 50
@@ -43,11 +44,14 @@ def calibrate(
     n_texts: int,
     seed: int,
     n_sentences: int = 0,
+    everything: Iterable[np.ndarray] | None = None,
 ) -> Sight:
     """What is frozen. images (m, d), sentences (n, d): unit rows in an order of their own (by key), all or a sample.
 
     n_sentences: how many there are, of which these are a sample; 0 for these. Clusters become smaller as they grow
-    in number, so that an image looks at about as many sentences of many as of few.
+    in number, so that an image looks at a smaller share of many. everything: of a sample, parts (k, d) of all
+    sentences, read once, in which the held-out images' best are looked for: in a sample they lie farther, and images
+    would have to reach farther than they need.
     """
     draw = np.random.default_rng(seed)
     images = images[draw.permutation(len(images))].astype(np.float32)
@@ -63,10 +67,23 @@ def calibrate(
     sight = _clustered(basis, trained, k, seed)
     if len(held_out) < _MIN_IMAGES or len(searched) < n_texts:
         return sight
-    held_out = held_out[: max(_MIN_IMAGES, _PAIRS // len(searched))]
-    _, best = faiss.knn(held_out, searched, n_texts, metric=faiss.METRIC_INNER_PRODUCT)
-    may_miss = 1 - target_recall
-    return replace(sight, reach=_reach(sight, held_out, assign(sight, searched)[best], may_miss * _PROBES_MISS))
+    held_out = held_out[: max(_MIN_IMAGES, _PAIRS // max(n_sentences, len(searched)))]
+    best = _best(held_out, everything or [searched], n_texts)
+    clusters = assign(sight, best.reshape(-1, best.shape[-1])).reshape(best.shape[:2])
+    return replace(sight, reach=_reach(sight, held_out, clusters, (1 - target_recall) * _PROBES_MISS))
+
+
+def _best(images: np.ndarray, parts: Iterable[np.ndarray], n: int) -> np.ndarray:
+    """(m, n, d) the best n sentences of each image in parts of all sentences."""
+    scores, rows = np.full((len(images), 0), 0, np.float32), np.empty((len(images), 0, images.shape[1]), np.float32)
+    for part in parts:
+        part = np.ascontiguousarray(part, np.float32)
+        found, ids = faiss.knn(images, part, min(n, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
+        scores, rows = np.concatenate([scores, found], axis=1), np.concatenate([rows, part[ids]], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :n]
+        scores = np.take_along_axis(scores, order, axis=1)
+        rows = np.take_along_axis(rows, order[:, :, None], axis=1)
+    return rows
 
 
 def _basis(images: np.ndarray, sentences: np.ndarray) -> np.ndarray:
