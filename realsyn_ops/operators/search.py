@@ -141,6 +141,7 @@ class _Read:
 
 def calibrate(chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:
     """How images see sentences from now on, so that the target recall is met: frozen by the first run."""
+    import numpy as np
     from safetensors.numpy import save
 
     from realsyn_ops.stages.retrieve import calibrate as calibrate_sight
