@@ -62,6 +62,9 @@ class AirflowApi:
     def pause(self, dag: str) -> None:
         self._call("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": True})
 
+    def resume(self, dag: str) -> None:
+        self._call("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": False})
+
     def wait_for_dags(self, dags: list[str], *, timeout_s: float = 180) -> None:
         """Wait until Airflow has parsed the Dags; raises ServiceError with the import errors when it cannot."""
         deadline = time.monotonic() + timeout_s
