@@ -48,7 +48,7 @@ def fit(staging: "Staging", kind: Kind, *, codebook: str, rows_per_cluster: int,
     name = digest([new, hashlib.sha256(content).hexdigest()])
     staging.put(f"centroids-{name}.npy", content)
     staging.write(FIT, name, {"new": pa.table({"key": pa.array(new, pa.string())})}, {"records": len(keys)})
-    shards = shard_bounds(len(new), ASSIGN_ROWS) or [(0, 0)]
+    shards = shard_bounds(len(new), min(ASSIGN_ROWS, _rows_at_once(4 * rows.dim))) or [(0, 0)]
     return [{"staging": staging.prefix, "shard": f"{start}-{stop}-{name}", "fit": name} for start, stop in shards]
 
 
@@ -158,17 +158,14 @@ def _rows_of_range(arranged: "pa.Table", low: int, high: int) -> "np.ndarray":
 
 
 def _ranges(arranged: "pa.Table", *, n_clusters: int, row_bytes: int) -> list[tuple[int, int]]:
-    """Ranges of clusters whose rows fit the memory budget; one cluster may exceed it alone. Those without new are out.
-
-    Vectors are held twice while they are read and scaled, hence a third of the budget.
-    """
+    """Ranges of clusters whose rows fit the memory budget; one may exceed it alone. Those without new are out."""
     import numpy as np
 
     near, counts = _near(arranged)
     sizes = np.bincount(near, minlength=n_clusters)
     is_new = np.repeat(arranged["is_new"].to_numpy(), counts)
     has_new = np.bincount(near[is_new], minlength=n_clusters) > 0
-    max_rows = settings().memory_bytes // 3 // row_bytes
+    max_rows = _rows_at_once(row_bytes)
     ranges, low, held = [], 0, 0
     for cluster, size in enumerate(sizes.tolist()):
         if cluster > low and held + size > max_rows:
@@ -177,6 +174,11 @@ def _ranges(arranged: "pa.Table", *, n_clusters: int, row_bytes: int) -> list[tu
         held += size
     ranges.append((low, n_clusters))
     return [r for r in ranges if has_new[r[0] : r[1]].any()] or [(0, 0)]
+
+
+def _rows_at_once(row_bytes: int) -> int:
+    """Vectors are held twice while they are read and scaled, hence a third of the memory budget."""
+    return max(1, settings().memory_bytes // 3 // row_bytes)
 
 
 def _of_keys(table: "pa.Table", keys: "pa.ChunkedArray") -> "pa.Table":

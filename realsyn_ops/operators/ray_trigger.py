@@ -18,13 +18,24 @@ if TYPE_CHECKING:
 POLL_S = 3.0
 SILENT_S = 120.0
 """A job that says nothing for so long is lost: its head node died, or the whole cluster."""
+SETTLE_S = 12.0
+"""No event comes earlier. Airflow 3.3.2 fails a task that is queued again while the process that deferred it still
+exits ("finished with state success, but the task instance's state attribute is queued"); with Ray that takes 5 s."""
 
 
 class JobTrigger(BaseTrigger):
     """Waits for a job by its file in the bucket, and tells the task's log how far it is."""
 
     def __init__(
-        self, *, prefix: str, name: str, run: str, owner: str, poll_s: float = POLL_S, silent_s: float = SILENT_S
+        self,
+        *,
+        prefix: str,
+        name: str,
+        run: str,
+        owner: str,
+        poll_s: float = POLL_S,
+        silent_s: float = SILENT_S,
+        settle_s: float = SETTLE_S,
     ) -> None:
         super().__init__()
         self.prefix = prefix
@@ -33,6 +44,7 @@ class JobTrigger(BaseTrigger):
         self.owner = owner
         self.poll_s = poll_s
         self.silent_s = silent_s
+        self.settle_s = settle_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         kwargs = {
@@ -42,11 +54,13 @@ class JobTrigger(BaseTrigger):
             "owner": self.owner,
             "poll_s": self.poll_s,
             "silent_s": self.silent_s,
+            "settle_s": self.settle_s,
         }
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         files = await self._files()
+        settled = time.monotonic() + self.settle_s
         heard, line, beat = time.monotonic(), "it has said nothing", -1
         while True:
             progress = await asyncio.to_thread(_read, files)
@@ -55,6 +69,7 @@ class JobTrigger(BaseTrigger):
                     line = progress.line()
                     self.log.info("%s: %s", self.name, line)
                 if progress.state != "running":
+                    await asyncio.sleep(max(0.0, settled - time.monotonic()))
                     yield TriggerEvent({"state": progress.state, "line": line, "error": progress.error})
                     return
                 if progress.beat != beat:

@@ -112,8 +112,8 @@ def own_address() -> str:
     return next((address for address in addresses if not address.startswith("127.")), "127.0.0.1")
 
 
-def wait_until(holds: Callable[[], bool], *, timeout_s: float) -> None:
+def wait_until(holds: Callable[[], object], *, timeout_s: float, pause_s: float = 0.2) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.2)
+        time.sleep(pause_s)

@@ -47,7 +47,7 @@ def hand_over(works: list[Work], owner: str = "one") -> JobTrigger:
         task.execute({"ti": SimpleNamespace(id=owner)})
     path, kwargs = deferred.value.trigger.serialize()
     assert path == "realsyn_ops.operators.ray_trigger.JobTrigger"
-    return JobTrigger(**kwargs | {"poll_s": 0.3})
+    return JobTrigger(**kwargs | {"poll_s": 0.3, "settle_s": 0.0})
 
 
 def wait(trigger: JobTrigger) -> dict[str, Any]:
