@@ -1,6 +1,6 @@
 """A day from raw documents to pairs in one process, without Airflow's scheduler: the Dags' own tasks one by one.
 
-``python -m tests.flow.run_tasks DAY[,DAY...] '{"curate_images": {"min_side_px": 80}}'``, in the environment of a
+``python -m tests.flow.run_tasks DAY '{"curate_images": {"min_side_px": 80}}'``, in the environment of a
 stack's tasks.
 """
 
@@ -58,5 +58,4 @@ def _groups(module: Any, embedded: list[Any]) -> Any:
 
 
 if __name__ == "__main__":
-    for day in sys.argv[1].split(","):
-        run_day(day, json.loads(sys.argv[2]))
+    run_day(sys.argv[1], json.loads(sys.argv[2]))
