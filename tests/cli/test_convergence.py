@@ -68,11 +68,11 @@ def by_itself(seconds: float) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("cost", "each", "texts", "holds"),
     [
-        (0.3, 0, "t", [True, True]),
-        (0.31, 0, "t", [True, False]),
-        (0.31, 100, "t", [True, True]),
-        (2.1, 100, "t", [True, False]),
-        (0.3, 0, "u", [False, True]),
+        (0.3, 0, "t", [True, True, True]),
+        (0.31, 0, "t", [True, False, False]),
+        (0.31, 100, "t", [True, False, True]),
+        (2.1, 100, "t", [True, False, False]),
+        (0.3, 0, "u", [False, True, True]),
     ],
 )
 def test_a_day_holds_by_its_cost_and_by_what_it_ends_in(
@@ -88,10 +88,10 @@ def test_a_day_holds_by_its_cost_and_by_what_it_ends_in(
 @pytest.mark.parametrize(
     ("costs", "each", "peak", "holds"),
     [
-        ((1, 10), 0, 900, [True, True]),
-        ((1, 13.1), 0, 900, [False, True]),
-        ((1, 13.1), 4, 900, [True, True]),
-        ((1, 10), 0, 1_300, [True, False]),
+        ((1, 10), 0, 900, [True, True, True]),
+        ((1, 13.1), 0, 900, [False, False, True]),
+        ((1, 13.1), 4, 900, [False, True, True]),
+        ((1, 10), 0, 1_300, [True, True, False]),
     ],
 )
 def test_scale_holds_by_the_spread_of_costs_and_by_memory(
