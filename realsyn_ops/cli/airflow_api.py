@@ -1,7 +1,9 @@
 """Airflow's REST API as the command line uses it: trigger a Dag, see its runs, tasks and logs."""
 
+import secrets
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -35,6 +37,10 @@ class Run:
         return self.state in {"success", "failed"}
 
 
+class _ConflictError(ServiceError):
+    """Airflow has what it was asked to make."""
+
+
 class AirflowApi:
     """A client that signs in, or was given a token. Raises ServiceError with Airflow's own words."""
 
@@ -47,10 +53,15 @@ class AirflowApi:
             self._sign_in()
 
     def trigger(self, dag: str, *, partition_key: str | None, conf: dict[str, Any] | None = None) -> Run:
-        body: dict[str, Any] = {"logical_date": None, "conf": conf or {}}
+        """Start one run. Its id is ours, so that asking again after a failure of Airflow cannot start a second one."""
+        run_id = f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
+        body: dict[str, Any] = {"logical_date": None, "conf": conf or {}, "dag_run_id": run_id}
         if partition_key is not None:
             body["partition_key"] = partition_key
-        return _run(self._call("POST", f"/api/v2/dags/{dag}/dagRuns", json=body))
+        try:
+            return _run(self._call("POST", f"/api/v2/dags/{dag}/dagRuns", json=body))
+        except _ConflictError:
+            return _run(self._call("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}"))
 
     def params(self, dag: str) -> set[str]:
         """Names of the params in a Dag's form. Raises ServiceError for a paused Dag: its runs would never start."""
@@ -117,16 +128,17 @@ class AirflowApi:
             self._sign_in()
             answer = self._send(method, path, **arguments)
         if answer.status_code >= 400:
-            raise ServiceError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
+            error = _ConflictError if answer.status_code == 409 else ServiceError
+            raise error(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
         return answer.json()
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """One request; a GET is tried again when the server is slow to answer."""
-        for left in reversed(range(_TRIES if method == "GET" else 1)):
+        """One request, tried again when Airflow fails (SQLite may be locked), a GET also when it is slow."""
+        for left in reversed(range(_TRIES)):
             try:
                 answer = self._client.request(method, path, **arguments)
             except httpx.HTTPError as error:
-                if not left:
+                if not left or method != "GET":
                     raise ServiceError(
                         f"Airflow did not answer {method} {path}: {error or type(error).__name__}"
                     ) from error

@@ -55,10 +55,12 @@ def planted(
             bucket.put(item.key, data)
             bucket.put(marker_key, json.dumps(marker).encode())
     forget_manifests(bucket, prefix)
-    yield
-    for key, data in originals.items():
-        bucket.put(key, data)
-    forget_manifests(bucket, prefix)
+    try:
+        yield
+    finally:
+        for key, data in originals.items():
+            bucket.put(key, data)
+        forget_manifests(bucket, prefix)
 
 
 def forget_manifests(bucket: Bucket, prefix: str) -> None:
@@ -109,10 +111,12 @@ def test_a_pair_without_a_synthetic_text_turns_the_audit_red(demo: Demo) -> None
     emptied = pairs.set_column(column, "syn_text", pc.replace_substring_regex(pairs["syn_text"], ".+", ""))
     corpus.publish("pairs", schemas.PAIRS, {DAY: lambda columns: [emptied.select(columns)]})
     before = corpus.version("pairs")
-    states = wait_for(demo.api, demo.api.trigger("pair_texts", partition_key=DAY))
-    assert (states["audit"], states["publish"]) == ("failed", "upstream_failed")
-    assert corpus.version("pairs") == before
-    corpus.publish("pairs", schemas.PAIRS, {DAY: lambda columns: [pairs.select(columns)]})
+    try:
+        states = wait_for(demo.api, demo.api.trigger("pair_texts", partition_key=DAY))
+        assert (states["audit"], states["publish"]) == ("failed", "upstream_failed")
+        assert corpus.version("pairs") == before
+    finally:
+        corpus.publish("pairs", schemas.PAIRS, {DAY: lambda columns: [pairs.select(columns)]})
     mended = wait_for(demo.api, demo.api.trigger("pair_texts", partition_key=DAY))
     assert mended["publish"] == "success"
 
