@@ -7,7 +7,8 @@ product of one dimension more. It costs a part of the whole product, and pairs t
 import numpy as np
 from scipy.linalg import eigh
 
-_HEAD = 95
+HEAD = 63
+"""Dimensions of a head, besides the tail's."""
 _SAMPLE = 4_096
 _BLOCK = 4_096
 _TAIL_ERROR = 1e-6
@@ -17,7 +18,7 @@ def head_basis(vectors: np.ndarray) -> np.ndarray:
     """(d, h) float32 main directions of some rows, such as frozen centroids: whoever keeps heads keeps it with them."""
     rows = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)
     d = rows.shape[1]
-    return eigh(rows.T @ rows, subset_by_index=[max(0, d - _HEAD), d - 1])[1].astype(np.float32)
+    return eigh(rows.T @ rows, subset_by_index=[max(0, d - HEAD), d - 1])[1].astype(np.float32)
 
 
 def vector_heads(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:

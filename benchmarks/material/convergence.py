@@ -213,6 +213,8 @@ def cell_ranges(
     limits: np.ndarray, cells: np.ndarray, is_new: np.ndarray, *, n_cells: int, max_rows: int
 ) -> list[tuple[int, int]]:
     """Ranges of cells near which no more than so many records lie, one cell aside; only those with a new record."""
+    if len(is_new) <= max_rows:
+        return [(0, n_cells)] if is_new.any() else []
     sizes = np.bincount(cells, minlength=n_cells)
     has_new = np.bincount(cells[np.repeat(is_new, np.diff(limits))], minlength=n_cells) > 0
     ranges, low, held = [], 0, 0

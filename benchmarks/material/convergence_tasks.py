@@ -59,7 +59,7 @@ def fit(folder: Path) -> dict[str, Any]:
             sample = vectors.unit(_drawn(len(vectors), k * ROWS_PER_CENTROID))
             centroids = fit_centroids(sample, k=k, seed=0)
         with timed(f"{kind}: basis"):
-            basis = head_basis(sample)
+            basis = head_basis(centroids)
         del sample
         np.savez(folder / f"frozen_{kind}.npz", centroids=centroids, basis=basis)
     images, sentences = (_vectors(folder, kind, kind, everything=False) for kind in _KINDS)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.errors import PermanentError
+from realsyn_ops.operators.kept_arrays import Embeddings, KeptArrays, unit_matrix
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
+    from realsyn_ops.operators.kept_arrays import Arrays, Make
 
 _ROW, _STAGED = "row", "is_staged"
 _BLOCK = 4_096
@@ -58,17 +60,25 @@ class CorpusRows:
         import numpy as np
         import pyarrow as pa
 
-        from realsyn_ops.io.corpus import Corpus
-
-        rows, is_staged = self.numpy(_ROW)[positions], self.table[_STAGED].to_numpy(zero_copy_only=False)[positions]
+        rows, is_staged = self._lie(positions)
         vectors = np.empty((len(positions), self.dim), np.float32)
         if is_staged.any():
             vectors[is_staged] = unit_matrix(self._staged.take(pa.array(rows[is_staged])))
         if not is_staged.all():
-            corpus = Corpus(self.staging.bucket)
-            found = corpus.take(self.name, rows[~is_staged], [self.vector], version=self.version)
-            vectors[~is_staged] = unit_matrix(found[self.vector])
+            vectors[~is_staged] = self._published.unit(rows[~is_staged])
         return vectors
+
+    def made(self, positions: "np.ndarray", folder: str, make: "Make") -> "Arrays":
+        """What ``make`` makes of the vectors of the records at these positions; published ones' is kept in a folder."""
+        import numpy as np
+
+        rows, is_staged = self._lie(positions)
+        made = make(self.vectors(positions[is_staged]))
+        if is_staged.all():
+            return made
+        kept = KeptArrays(folder, self._published, make).of(rows[~is_staged])
+        order = np.argsort(np.r_[np.flatnonzero(is_staged), np.flatnonzero(~is_staged)])
+        return {name: np.concatenate([made[name], kept[name]])[order] for name in made}
 
     def cosines(self, first: "np.ndarray", second: "np.ndarray") -> "np.ndarray":
         """(m,) float64 cosine of the records at two lists of positions, some thousand at a time."""
@@ -84,6 +94,16 @@ class CorpusRows:
     def dim(self) -> int:
         """Length of a vector."""
         return int(self._staged.type.list_size)
+
+    def _lie(self, positions: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
+        """Where the rows of the records at these positions lie, and whether among the staged ones."""
+        return self.numpy(_ROW)[positions], self.table[_STAGED].to_numpy(zero_copy_only=False)[positions]
+
+    @cached_property
+    def _published(self) -> Embeddings:
+        from realsyn_ops.io.corpus import Corpus
+
+        return Embeddings(Corpus(self.staging.bucket), self.name, self.vector, self.version)
 
     @cached_property
     def _staged(self) -> "pa.ChunkedArray":
@@ -123,9 +143,7 @@ def corpus_rows(staging: "Staging", stage: str, name: str, *, vector: str, colum
 class KeptRows:
     """Published survivors, sorted by key: columns of their groups in memory, their vectors where asked for."""
 
-    corpus: "Corpus"
-    name: str
-    version: int
+    embeddings: Embeddings
     places: "np.ndarray"
     table: "pa.Table"
 
@@ -138,12 +156,22 @@ class KeptRows:
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return self.corpus.dim(self.name, "embedding")
+        return self.embeddings.dim
 
     def vectors(self, positions: "np.ndarray") -> "np.ndarray":
         """(n, d) float32 unit rows, joint with the other kind, of the survivors at these positions."""
-        found = self.corpus.take(self.name, self.places[positions], ["embedding"], version=self.version)
-        return unit_matrix(found["embedding"])
+        return self.embeddings.unit(self.places[positions])
+
+
+@dataclass(frozen=True)
+class RowsAt:
+    """Vectors of the records at some positions (n,), read where asked for."""
+
+    rows: CorpusRows | KeptRows
+    positions: "np.ndarray"
+
+    def __getitem__(self, chosen: "np.ndarray | slice") -> "np.ndarray":
+        return self.rows.vectors(self.positions[chosen])
 
 
 def kept_rows(
@@ -160,17 +188,7 @@ def kept_rows(
     found = pc.index_in(wanted, rows)
     if found.null_count:
         raise PermanentError(f"{groups} names {found.null_count} rows that {embeddings} has not: run their days again")
-    return KeptRows(corpus, embeddings, version, places[found.to_numpy()], kept)
-
-
-def unit_matrix(column: "pa.ChunkedArray") -> "np.ndarray":
-    """(n, d) float32 unit rows of a column of fixed-size float16 lists: scaled to unit length again after float16."""
-    import numpy as np
-
-    width = column.type.list_size
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    vectors = values.reshape(-1, width).astype(np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return KeptRows(Embeddings(corpus, embeddings, "embedding", version), places[found.to_numpy()], kept)
 
 
 def _placed(table: "pa.Table", rows: "np.ndarray", *, is_staged: bool) -> "pa.Table":

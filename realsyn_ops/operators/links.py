@@ -10,6 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from realsyn_ops.operators.codebooks import npy, read_centroids
+from realsyn_ops.operators.corpus_rows import RowsAt
 from realsyn_ops.operators.linked import ARRANGE, ASSIGN, FIT, LINK, Kind, Rules
 from realsyn_ops.operators.run import Work, digest
 from realsyn_ops.plans import shard_bounds
@@ -94,31 +95,40 @@ def arrange(staging: "Staging", kind: Kind, works: list[Work]) -> list[Work]:
         assigned = pa.concat_tables([assigned, _of_keys(published, known).cast(assigned.schema)])
     assigned = assigned.sort_by("key").append_column("is_new", new)
     name = digest([work["shard"] for work in works])
-    ranges = _ranges(assigned, n_clusters=len(read_centroids(staging, works[0])), row_bytes=4 * rows.dim)
+    ranges = _ranges(assigned, n_clusters=len(read_centroids(staging, works[0])))
     staging.write(ARRANGE, name, {"arranged": assigned}, {"records": len(rows), "new": int(np.sum(new.to_numpy()))})
     common = {"staging": staging.prefix, "fit": works[0]["fit"], "arranged": name}
     return [{**common, "shard": f"{low}-{high}-{name}"} for low, high in ranges]
 
 
 def link(staging: "Staging", kind: Kind, work: Work, *, min_similarity: float) -> None:
-    """The links of new records in a range of clusters, each verified by its own cosine."""
+    """The links of new records in a range of clusters, each verified by its own cosine. Few vectors are read for it."""
+    import numpy as np
     import pyarrow as pa
 
-    from realsyn_ops.stages.dedup import cosine_links
+    from realsyn_ops.stages.dedup import cosine_links, head_basis, vector_heads
 
     low, high = map(int, work["shard"].split("-")[:2])
     arranged = staging.read_shard(ARRANGE, work["arranged"], "arranged")
     mine = _rows_of_range(arranged, low, high)
     rows = kind.rows(staging)
     near = arranged["near"].take(pa.array(mine)).combine_chunks()
+    centroids = read_centroids(staging, work)
+    basis = head_basis(centroids)
+
+    def make(vectors: np.ndarray) -> dict[str, np.ndarray]:
+        return {"heads": vector_heads(vectors, basis).astype(np.float16)}
+
+    folder = f"heads/{kind.name}-{hashlib.blake2b(npy(centroids), digest_size=8).hexdigest()}"
     links = cosine_links(
-        rows.vectors(mine),
+        RowsAt(rows, mine),
         near.offsets.to_numpy(),
         near.flatten().to_numpy(),
         arranged["is_new"].to_numpy()[mine],
         min_similarity=min_similarity,
         cell_range=(low, high),
         identities=rows.numpy("vector_hash")[mine],
+        heads=rows.made(mine, folder, make)["heads"],
     )
     table = pa.table(
         {
@@ -157,21 +167,26 @@ def _rows_of_range(arranged: "pa.Table", low: int, high: int) -> "np.ndarray":
     return np.flatnonzero(np.bincount(np.repeat(np.arange(len(counts)), counts)[in_range], minlength=len(counts)))
 
 
-def _ranges(arranged: "pa.Table", *, n_clusters: int, row_bytes: int) -> list[tuple[int, int]]:
-    """Ranges of clusters whose rows fit the memory budget; one may exceed it alone. Those without new are out."""
+def _ranges(arranged: "pa.Table", *, n_clusters: int) -> list[tuple[int, int]]:
+    """Ranges of clusters the heads of whose rows fit the memory budget; one cluster may exceed it alone.
+
+    Those without new records are out.
+    """
     import numpy as np
 
+    from realsyn_ops.heads import HEAD
+
     near, counts = _near(arranged)
-    sizes = np.bincount(near, minlength=n_clusters)
     is_new = np.repeat(arranged["is_new"].to_numpy(), counts)
     has_new = np.bincount(near[is_new], minlength=n_clusters) > 0
-    max_rows = _rows_at_once(row_bytes)
+    max_rows = _rows_at_once(4 * (HEAD + 1))
     ranges, low, held = [], 0, 0
-    for cluster, size in enumerate(sizes.tolist()):
-        if cluster > low and held + size > max_rows:
-            ranges.append((low, cluster))
-            low, held = cluster, 0
-        held += size
+    if arranged.num_rows > max_rows:
+        for cluster, size in enumerate(np.bincount(near, minlength=n_clusters).tolist()):
+            if cluster > low and held + size > max_rows:
+                ranges.append((low, cluster))
+                low, held = cluster, 0
+            held += size
     ranges.append((low, n_clusters))
     return [r for r in ranges if has_new[r[0] : r[1]].any()] or [(0, 0)]
 

@@ -12,8 +12,8 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
-from realsyn_ops.operators.corpus_rows import unit_matrix
 from realsyn_ops.operators.duplicates import near_survivors
+from realsyn_ops.operators.kept_arrays import unit_matrix
 from realsyn_ops.operators.made_with import corpus_limits, image_policies, pair_models
 from realsyn_ops.operators.publishing import run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from realsyn_ops.operators.corpus_rows import KeptRows
-from realsyn_ops.operators.sightings import Sightings
+from realsyn_ops.operators.corpus_rows import KeptRows, RowsAt
+from realsyn_ops.operators.kept_arrays import KeptArrays
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.settings import settings
 
@@ -48,7 +48,8 @@ class Search:
         self._quantizer = Quantizer(read_codebook(staging.bucket, chosen.codebook).centroids)
         k, dim = self._quantizer.centroids.shape
         self._sight = listed(k, dim) if chosen.n_probes else Sight.from_arrays(load(sight))
-        self._sightings = Sightings(self._sight, hashlib.blake2b(sight, digest_size=8).hexdigest(), sentences)
+        name = hashlib.blake2b(sight, digest_size=8).hexdigest()
+        self._sightings = KeptArrays(f"sightings/{name}", sentences.embeddings, self._seen)
         self._dim = dim
 
     @property
@@ -74,12 +75,13 @@ class Search:
         parts: list[Candidates] = []
         by_day = among[np.argsort(self._sentences.places[among], kind="stable")]
         for positions in _parts(by_day, self._dim):
-            vectors: Any = _Read(self._sentences, positions)
+            vectors: Any = RowsAt(self._sentences, positions)
             if n_probes:
                 vectors = vectors[slice(None)]
                 clusters, heads = self._quantizer.assign(vectors, n_probes=1)[0][:, 0], None
             else:
-                clusters, heads = self._sightings.of(positions)
+                seen = self._sightings.of(self._sentences.places[positions])
+                clusters, heads = seen["clusters"], seen["heads"]
                 if READ_FOR_ONE * len(images) > len(positions):
                     vectors = vectors[slice(None)]
             found = search(
@@ -99,6 +101,16 @@ class Search:
             found = score_all(images, vectors, keys=positions, n_candidates=self.n_candidates)
             parts = [merge([*parts, found], n_candidates=self.n_candidates)]
         return parts[0]
+
+    def _seen(self, vectors: "np.ndarray") -> "dict[str, np.ndarray]":
+        """How the sight sees sentences (n, d): clusters (n,), heads (n, e + 1) float16."""
+        import numpy as np
+
+        from realsyn_ops.heads import vector_heads
+        from realsyn_ops.stages.retrieve import assign
+
+        heads = vector_heads(vectors, self._sight.basis).astype(np.float16)
+        return {"clusters": assign(self._sight, vectors).astype(np.int32), "heads": heads}
 
     def choose(self, candidates: "Candidates", refused: "np.ndarray | None" = None) -> "Texts":
         """The texts, as positions among the sentences."""
@@ -127,16 +139,6 @@ def _parts(among: "np.ndarray", dim: int) -> Iterator["np.ndarray"]:
     rows = max(1, settings().memory_bytes // 3 // (4 * dim))
     for start in range(0, max(1, len(among)), rows):
         yield among[start : start + rows]
-
-
-class _Read:
-    """Vectors of the sentences at some positions, read where asked for."""
-
-    def __init__(self, sentences: KeptRows, positions: "np.ndarray") -> None:
-        self._sentences, self._positions = sentences, positions
-
-    def __getitem__(self, rows: "np.ndarray | slice") -> "np.ndarray":
-        return self._sentences.vectors(self._positions[rows])
 
 
 def calibrate(chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:

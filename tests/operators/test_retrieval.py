@@ -14,9 +14,9 @@ from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.operators import pair_rules, retrieval, search, shard_steps
+from realsyn_ops.operators.kept_arrays import KeptArrays
 from realsyn_ops.operators.linked import SENTENCES, Rules
 from realsyn_ops.operators.params import PAIR
-from realsyn_ops.operators.sightings import Sightings
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.stages.dedup import vector_identity
 
@@ -159,8 +159,8 @@ def test_a_sentence_is_seen_once_and_again_when_its_day_has_other_vectors(
     pair: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    made = Sightings._made
-    monkeypatch.setattr(Sightings, "_made", lambda self, rows: seen.append(len(rows)) or made(self, rows))
+    made = KeptArrays._made
+    monkeypatch.setattr(KeptArrays, "_made", lambda self, rows: seen.append(len(rows)) or made(self, rows))
     pair(IMAGES, WORDS)
     pair(IMAGES, WORDS, max_text_similarity=0.9)
     assert sorted(seen) == [N_SENTENCES // 4, N_SENTENCES * 3 // 4]

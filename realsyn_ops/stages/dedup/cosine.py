@@ -1,6 +1,6 @@
 """Links between vectors, cell by cell: a matrix product over few dimensions, then the exact cosine of what is left.
 
-The product is of heads (`realsyn_ops/heads.py`): a quarter of the whole one's cost, and few pairs left to verify.
+The product is of heads (`realsyn_ops/heads.py`): a part of the whole one's cost, and few pairs left to verify.
 """
 
 from collections.abc import Iterator
@@ -55,6 +55,7 @@ def cosine_links(
     fresh = np.zeros(len(is_new), bool)
     fresh[records] = is_fresh
     least = min_similarity - (_HALF_MARGIN if heads.dtype == np.float16 else _MARGIN)
+    heads = heads.astype(np.float32, copy=False)
     none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     found, waiting, n_waiting = [none], [none[:2]], 0
     for first, second in _compared(heads, _by_cell(limits, cells, records, fresh, cell_range), least):
@@ -130,9 +131,9 @@ def _candidates(
     `is_same`: the columns start with the rows; each pair is then given once, and none of a row with itself.
     """
     for top in range(0, len(rows), _TILE):
-        left = heads.take(rows[top : top + _TILE], axis=0, mode="clip").astype(np.float32, copy=False)
+        left = heads.take(rows[top : top + _TILE], axis=0, mode="clip")
         for begin in range(top if is_same else 0, len(columns), _TILE):
-            right = heads.take(columns[begin : begin + _TILE], axis=0, mode="clip").astype(np.float32, copy=False)
+            right = heads.take(columns[begin : begin + _TILE], axis=0, mode="clip")
             products = left @ right.T
             i, j = np.divmod(np.flatnonzero(products >= least), products.shape[1])
             i, j = i + top, j + begin

@@ -8,6 +8,7 @@ survivors are near-duplicates of each other. Components are measured only.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -31,6 +32,16 @@ class Kind:
     reason: Reason
     values: np.ndarray
     links: Links
+
+    @cached_property
+    def holders(self) -> np.ndarray:
+        """(n,) the first record with each record's value."""
+        return first_holders(self.values)
+
+    @cached_property
+    def named(self) -> Links:
+        """The links between first holders."""
+        return self.links.at(self.holders)
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ class _Neighbours:
     is free for another."""
 
     def __init__(self, kind: Kind) -> None:
-        holders, links = _of_holders(kind)
+        holders, links = kind.holders, kind.named
         is_value = np.bincount(holders, minlength=len(holders)) > 1
         is_value[links.first] = is_value[links.second] = True
         self.is_linked = is_value[holders]
@@ -131,12 +142,6 @@ class _Neighbours:
                 yield from self._records[self._limits[other] : self._limits[other + 1]].tolist()
 
 
-def _of_holders(kind: Kind) -> tuple[np.ndarray, Links]:
-    """The first holder of each record's value (n,), and the links between first holders."""
-    holders = first_holders(kind.values)
-    return holders, kind.links.at(holders)
-
-
 def _similarity(kinds: Sequence[Kind], survivor: np.ndarray) -> np.ndarray:
     n = len(survivor)
     similarity = np.where(survivor == np.arange(n), 1.0, np.nan)
@@ -144,7 +149,7 @@ def _similarity(kinds: Sequence[Kind], survivor: np.ndarray) -> np.ndarray:
     for kind in kinds:
         if kind.reason is not Reason.SEMANTIC_DUPLICATE or not len(members):
             continue
-        holders, links = _of_holders(kind)
+        holders, links = kind.holders, kind.named
         one, other = holders[members], holders[survivor[members]]
         similarity[members[one == other]] = 1.0
         if not len(links):
@@ -159,11 +164,15 @@ def _similarity(kinds: Sequence[Kind], survivor: np.ndarray) -> np.ndarray:
 
 def _component_sizes(kinds: Sequence[Kind], n: int) -> np.ndarray:
     none = np.empty(0, np.int64)
-    unrolled = [_of_holders(kind) for kind in kinds]
-    first = np.concatenate([none, *(part for holders, links in unrolled for part in (np.arange(n), links.first))])
-    second = np.concatenate([none, *(part for holders, links in unrolled for part in (holders, links.second))])
     if n == 0:
         return none
-    ones = np.ones(len(first), np.int8)
-    _, labels = connected_components(coo_array((ones, (first, second)), shape=(n, n)).tocsr(), directed=False)
-    return np.bincount(labels)[labels]
+    equal = [np.flatnonzero(kind.holders != np.arange(n)) for kind in kinds]
+    named = [(kind.holders, some) for kind, some in zip(kinds, equal, strict=True)]
+    first = np.concatenate([none, *equal, *(kind.named.first for kind in kinds)])
+    second = np.concatenate([none, *(holders[some] for holders, some in named), *(kind.named.second for kind in kinds)])
+    sizes, joined = np.ones(n, np.int64), np.unique(np.concatenate([first, second]))
+    pairs = np.searchsorted(joined, first), np.searchsorted(joined, second)
+    edges = coo_array((np.ones(len(first), np.int8), pairs), shape=(len(joined), len(joined)))
+    _, labels = connected_components(edges.tocsr(), directed=False)
+    sizes[joined] = np.bincount(labels)[labels]
+    return sizes

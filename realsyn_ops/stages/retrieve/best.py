@@ -1,6 +1,6 @@
 """What a search keeps of each image's best sentences while it goes from cluster to cluster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import faiss
@@ -11,20 +11,44 @@ _faiss: Any = faiss
 ERROR = 1e-5
 """More than float32 products of unit rows and of heads can lose, three times over."""
 _TILE = 4_096
-_SCORED = 1_000_000
-"""Pairs scored at a time where sentences are read for it: what they need is read once."""
+_SCORED = 100_000
+"""Pairs scored at a time where sentences are read for it: few reads, and floors that rise in between."""
 _SORTED = 20_000
 """Pairs sorted in at a time."""
 
 
+class Rows:
+    """Rows (n, d) of a source, read where asked for, once each."""
+
+    def __init__(self, source: Any, n: int, d: int) -> None:
+        self._source = source
+        self._rows, self._n_read = np.empty((n, d), np.float32), 0
+        self._places = np.full(n, -1, np.int64)
+
+    def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows among which those of the positions are, and where."""
+        missing = np.unique(positions[self._places[positions] < 0])
+        if len(missing):
+            there = slice(self._n_read, self._n_read + len(missing))
+            self._rows[there] = self._source[missing]
+            self._places[missing] = np.arange(there.start, there.stop)
+            self._n_read = there.stop
+        return self._rows, self._places[positions]
+
+
 @dataclass(frozen=True)
 class Corpus:
-    """Sentences: rows, heads, the rank of their keys, and positions by cluster."""
+    """Sentences: rows (n, d), heads, the rank of their keys, and positions by cluster."""
 
-    rows: Any
+    rows: np.ndarray | Rows
     heads: np.ndarray
     rank: np.ndarray
     lists: list[np.ndarray]
+
+    def by_heads(self) -> "Corpus":
+        """The same sentences with their heads for rows."""
+        heads = self.heads.astype(np.float32, copy=False)
+        return replace(self, rows=heads, heads=heads)
 
     def scores(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(k,) float32 cosines of images first[i] with sentences second[i]."""
@@ -38,18 +62,15 @@ class Corpus:
 
     def read(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows among which those of the positions are, and where."""
-        if isinstance(self.rows, np.ndarray):
-            return self.rows, positions
-        needed, places = np.unique(positions, return_inverse=True)
-        return np.ascontiguousarray(self.rows[needed], np.float32), places
+        return (self.rows, positions) if isinstance(self.rows, np.ndarray) else self.rows.at(positions)
 
     def exact(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(k,) cosines of images first[i] and sentences second[i], each by itself in float64, to six digits."""
         scores = np.empty(len(first))
+        rows, places = self.read(second)
         for start in range(0, len(first), _TILE):
             some = slice(start, start + _TILE)
-            rows, places = self.read(second[some])
-            left, right = images[first[some]].astype(np.float64), rows[places].astype(np.float64)
+            left, right = images[first[some]].astype(np.float64), rows[places[some]].astype(np.float64)
             scores[some] = np.einsum("ij,ij->i", left, right)
         return scores.round(6)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from realsyn_ops.heads import vector_heads
-from realsyn_ops.stages.retrieve.best import ERROR, Best, Corpus
+from realsyn_ops.stages.retrieve.best import ERROR, Best, Corpus, Rows
 from realsyn_ops.stages.retrieve.probing import Probing, grouped
 from realsyn_ops.stages.retrieve.sight import Sight, probes
 
@@ -65,9 +65,11 @@ def search(
     )
     if len(keys) == 0 or len(images) == 0:
         return found
-    if heads is None:
+    if heads is None or isinstance(sentences, np.ndarray):
         sentences = np.ascontiguousarray(sentences, np.float32)
-        heads = vector_heads(sentences, sight.basis)
+    else:
+        sentences = Rows(sentences, len(keys), images.shape[1])
+    heads = vector_heads(sentences, sight.basis) if heads is None else heads
     rank = np.empty(len(keys), np.int64)
     rank[np.argsort(keys, kind="stable")] = np.arange(len(keys))
     order = np.argsort(clusters, kind="stable")
@@ -110,7 +112,7 @@ def _search(
     """Positions (-1 for none) and scores (m, n) of the best: keeps more of them until none can be missing."""
     positions, scores = np.full((len(images), n), -1, np.int64), np.full((len(images), n), -np.inf)
     kept, rows = n + _SPARE, np.arange(len(images))
-    floor = np.maximum(least, _promised(corpus, images, heads, probing.first, least, n)) - ERROR
+    floor = np.maximum(least, _promised(corpus, images, heads, probing, least, n)) - ERROR
     while len(rows):
         kept = min(kept, len(corpus.rank))
         near, coarse = _nearest(corpus, images, heads, probing.by_cluster(rows), floor.astype(np.float32), n, kept)
@@ -128,21 +130,46 @@ def _search(
 
 
 def _promised(
-    corpus: Corpus, images: np.ndarray, heads: np.ndarray, first: np.ndarray, least: np.ndarray, n: int
+    corpus: Corpus, images: np.ndarray, heads: np.ndarray, probing: Probing, least: np.ndarray, n: int
 ) -> np.ndarray:
-    """(m,) a score that n sentences of the most promising cluster reach; -inf where there are fewer, or a least."""
-    promised = np.full(len(images), -np.inf)
+    """(m,) a score that n sentences of each image reach; -inf where there are fewer, or where it has a least.
+
+    The n-th best of those that are best by their heads: of the most promising cluster, or, where sentences are read for
+    it and a floor that is near the truth spares reads, of all that are probed.
+    """
     asking = np.flatnonzero(np.isneginf(least))
-    for cluster, rows in grouped(first[asking], asking):
+    if isinstance(corpus.rows, np.ndarray):
+        rows, near = _first(corpus, heads, probing.first, asking, n)
+    else:
+        seen = corpus.by_heads()
+        floor = _nth_best(seen, heads, *_first(seen, heads, probing.first, asking, n), n) - ERROR
+        near = _nearest(seen, heads, heads, probing.by_cluster(asking), floor.astype(np.float32), n, n + _SPARE)[0]
+        rows = asking[(near[asking] >= 0).all(axis=1)]
+        near = near[rows]
+    return _nth_best(corpus, images, rows, near, n)
+
+
+def _first(
+    corpus: Corpus, heads: np.ndarray, first: np.ndarray, asking: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the images that ask those with enough sentences in their first cluster (k,), and the best by heads (k, w)."""
+    width = n + _SPARE
+    rows, near = [np.empty(0, np.int64)], [np.empty((0, width), np.int64)]
+    for cluster, mine in grouped(first[asking], asking):
         there = corpus.lists[cluster]
-        if len(there) < n:
-            continue
-        products = heads[rows] @ corpus.heads[there].astype(np.float32, copy=False).T
-        width = min(n + _SPARE, len(there))
-        best = there[np.argpartition(-products, width - 1, axis=1)[:, :width]]
-        scores = corpus.scores(images, np.repeat(rows, width), best.ravel()).reshape(best.shape)
-        promised[rows] = -np.partition(-scores, n - 1, axis=1)[:, n - 1]
-    return promised
+        if len(there) >= width:
+            products = heads[mine] @ corpus.heads[there].astype(np.float32, copy=False).T
+            rows.append(mine)
+            near.append(there[np.argpartition(-products, width - 1, axis=1)[:, :width]])
+    return np.concatenate(rows), np.concatenate(near)
+
+
+def _nth_best(corpus: Corpus, images: np.ndarray, rows: np.ndarray, near: np.ndarray, n: int) -> np.ndarray:
+    """(m,) of the images at some rows (k,) the n-th best score with the sentences near them (k, w); -inf elsewhere."""
+    best = np.full(len(images), -np.inf)
+    scores = corpus.scores(images, np.repeat(rows, near.shape[1]), near.ravel()).reshape(near.shape)
+    best[rows] = -np.partition(-scores, n - 1, axis=1)[:, n - 1]
+    return best
 
 
 def _nearest(
