@@ -26,7 +26,8 @@ FORMS = {
     "release_dataset": params.RELEASE,
 }
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-CORPUS = {n.lower() for n, v in vars(schemas).items() if n.isupper() and n != "RELEASE" and hasattr(v, "names")}
+_RELEASED = ("RELEASE", "REALSYN")
+CORPUS = {n.lower() for n, v in vars(schemas).items() if n.isupper() and n not in _RELEASED and hasattr(v, "names")}
 EMBEDDINGS = {"image_embeddings", "sentence_embeddings"}
 
 

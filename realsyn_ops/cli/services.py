@@ -80,10 +80,16 @@ class Endpoints:
 class Stack:
     """The services of a home folder: what `up`, `down` and `status` act on."""
 
-    def __init__(self, home: Path, *, metrics_port: int | None = None) -> None:
-        """``metrics_port``: where the object store counts its requests for Prometheus, if anywhere."""
+    def __init__(
+        self, home: Path, *, metrics_port: int | None = None, volume_mb: int = 1024, max_volumes: int = 1000
+    ) -> None:
+        """``metrics_port``: where the object store counts its requests for Prometheus, if anywhere.
+
+        The store holds at most ``max_volumes`` files of about ``volume_mb``, whatever else the disk has.
+        """
         self.home = home
         self.metrics_port = metrics_port
+        self.volume_mb, self.max_volumes = volume_mb, max_volumes
         self.endpoints = Endpoints.load(home)
         self.seaweed = Service("seaweedfs", home / "run")
         self.airflow = Service("airflow", home / "run")
@@ -231,8 +237,9 @@ class Stack:
             "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": data, "filer": "true", "s3": "true",
             "s3.port": e.s3_port, "s3.port.grpc": e.s3_grpc_port, "s3.port.iceberg": 0, "s3.port.lance": 0,
             "s3.config": config, "s3.iam": "false",
-            "master.port": e.master_port, "master.port.grpc": e.master_grpc_port, "master.volumeSizeLimitMB": 1024,
-            "volume.port": e.volume_port, "volume.port.grpc": e.volume_grpc_port, "volume.max": 1000,
+            "master.port": e.master_port, "master.port.grpc": e.master_grpc_port,
+            "master.volumeSizeLimitMB": self.volume_mb,
+            "volume.port": e.volume_port, "volume.port.grpc": e.volume_grpc_port, "volume.max": self.max_volumes,
             "volume.preStopSeconds": 1, "filer.port": e.filer_port, "filer.port.grpc": e.filer_grpc_port,
         }  # fmt: skip
         if self.metrics_port:

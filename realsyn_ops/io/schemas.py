@@ -156,26 +156,35 @@ PAIRS = pa.schema(
     ]
 )
 ANSWERS = pa.schema([*_KEY, ("model", pa.string()), ("answer", pa.string())])
+REALSYN = pa.schema([(name, pa.string()) for name in ("raw_image_url", "text1", "text2", "text3", "syn_text")])
+"""What RealSyn publishes (paper, GitHub handbook): a release's `realsyn/`."""
 RELEASE = pa.schema(
     [
-        ("raw_image_url", pa.string()),
-        ("text1", pa.string()),
-        ("text2", pa.string()),
-        ("text3", pa.string()),
-        ("syn_text", pa.string()),
+        *REALSYN,
         *_KEY,
+        ("document_key", pa.string()),
+        ("document_url", pa.string()),
+        ("node", pa.int32()),
         ("text1_key", pa.string()),
         ("text2_key", pa.string()),
         ("text3_key", pa.string()),
         ("text1_similarity", pa.float32()),
         ("text2_similarity", pa.float32()),
         ("text3_similarity", pa.float32()),
+        ("text1_document_url", pa.string()),
+        ("text2_document_url", pa.string()),
+        ("text3_document_url", pa.string()),
+        ("text1_node", pa.int32()),
+        ("text2_node", pa.int32()),
+        ("text3_node", pa.int32()),
         ("caption", pa.string()),
         ("tags", pa.list_(pa.string())),
         ("syn_origin", pa.string()),
         ("syn_similarity", pa.float32()),
+        ("models", pa.string()),
     ]
 )
+"""A release's `pairs/`: those columns, and where each of them comes from."""
 
 
 def image_embeddings(dim: int, visual_dim: int) -> pa.Schema:

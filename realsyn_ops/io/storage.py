@@ -15,7 +15,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from realsyn_ops.errors import PermanentError, TransientError
 
 _READ_AHEAD_BYTES = 2**22
-_TRANSIENT_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "502", "503", "504"}
+_FULL_CODES = {"InternalError", "500", "507"}
+_TRANSIENT_CODES = {
+    "507",
+    "SlowDown",
+    "InternalError",
+    "ServiceUnavailable",
+    "RequestTimeout",
+    "500",
+    "502",
+    "503",
+    "504",
+}
 
 _ABSENT_CODES = {"404", "NoSuchKey", "NotFound"}
 _REFUSED_CODES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
@@ -246,4 +257,5 @@ def _code(error: ClientError) -> str:
 def _translated(error: ClientError, uri: str) -> Exception:
     code = _code(error)
     kind = TransientError if code in _TRANSIENT_CODES else PermanentError
-    return kind(f"{uri}: {code} {error.response.get('Error', {}).get('Message', '')}".rstrip())
+    hint = " (a store that answers so to every write: is its disk full?)" if code in _FULL_CODES else ""
+    return kind(f"{uri}: {code} {error.response.get('Error', {}).get('Message', '')}".rstrip() + hint)

@@ -124,9 +124,10 @@ def export(work: Work) -> Work:
 
     from realsyn_ops.image_codec import decode_image
     from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.io.schemas import RELEASE
+    from realsyn_ops.io.schemas import REALSYN, RELEASE
     from realsyn_ops.io.shards import parquet_bytes
     from realsyn_ops.io.webdataset import Sample, write_tar
+    from realsyn_ops.operators.provenance import release_provenance
     from realsyn_ops.operators.synthesis import image_bytes
     from realsyn_ops.stages import export as stage
 
@@ -141,10 +142,10 @@ def export(work: Work) -> Work:
         corpus = Corpus(staging.bucket)
         listed = ", ".join(f"'{key}'" for key in selected) or "''"
         columns = ["key", "day", "text_keys", "texts", "similarities", "caption", "tags", "syn_text", "syn_origin",
-                   "syn_similarity"]  # fmt: skip
+                   "syn_similarity", "made_by"]  # fmt: skip
         pairs = corpus.read("pairs", columns, where=f"key IN ({listed})").to_pylist()
-        urls = image_urls(corpus, set(selected))
-        rows = stage.release_rows([{**pair, "url": urls[pair["key"]]} for pair in pairs])
+        provenance = release_provenance(corpus, pairs)
+        rows = stage.release_rows([pair | origin for pair, origin in zip(pairs, provenance, strict=True)])
         data = image_bytes(staging.bucket, pairs)
         samples = (
             Sample(
@@ -158,7 +159,9 @@ def export(work: Work) -> Work:
             for row in rows
         )
         staging.put(f"release/tars/{work['shard']}.tar", write_tar(samples))
-        staging.put(f"release/pairs/{work['shard']}.parquet", parquet_bytes(pa.Table.from_pylist(rows, schema=RELEASE)))
+        table = pa.Table.from_pylist(rows, schema=RELEASE)
+        staging.put(f"release/pairs/{work['shard']}.parquet", parquet_bytes(table))
+        staging.put(f"release/realsyn/{work['shard']}.parquet", parquet_bytes(table.select(REALSYN.names)))
         staging.write(EXPORT, work["shard"], {}, {"pairs": len(rows)})
     log.info("shard %s: %d pairs", work["shard"], len(rows))
     return work
@@ -179,6 +182,8 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     """Copy the staged files to `releases/VERSION/` with the card; the manifest comes last and makes it a release."""
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.releases import publish_release
+    from realsyn_ops.io.schemas import RELEASE
+    from realsyn_ops.stages.croissant import checksums, croissant
     from realsyn_ops.stages.export import card
 
     staging = open_staging(work)
@@ -198,8 +203,13 @@ def publish(work: Work, *, outlet_events: Any) -> None:
             "selection": selection,
             "image_policies": image_policies(staging.bucket),
         }
-        readme = card({**facts, "files": files}).encode()
-        publish_release(staging.bucket, version, f"{staging.prefix}/release", files, {"README.md": readme}, facts)
+        described = {**facts, "files": files}
+        texts = {
+            "README.md": card(described).encode(),
+            "SHA256SUMS": checksums(files),
+            "croissant.json": croissant(described, folder="pairs", columns=RELEASE),
+        }
+        publish_release(staging.bucket, version, f"{staging.prefix}/release", files, texts, facts)
     report = build_report(staging, facts)
     prefix = f"reports/{version}"
     staging.bucket.put(f"{prefix}/gallery.json", json.dumps(build_gallery(staging, chosen.seed)).encode())
@@ -235,23 +245,6 @@ def visual_vectors(staging: "Staging", pairs: "pa.Table") -> Any:
     position = {row: i for i, row in enumerate(rows)}
     wanted = [position[row] for row in zip(pairs["key"].to_pylist(), pairs["day"].to_pylist(), strict=True)]
     return unit_matrix(table["visual"].take(pa.array(wanted, pa.int64())))
-
-
-def image_urls(corpus: Any, keys: set[str]) -> dict[str, str]:
-    """Where each image can be fetched: its first place's address, in order of day, document and node."""
-    from urllib.parse import urljoin
-
-    documents = {row["key"]: row for row in corpus.read("documents", ["key", "url", "file", "record"]).to_pylist()}
-    nodes = corpus.read("image_nodes", ["key", "day", "document_key", "node", "src"]).to_pylist()
-    urls: dict[str, str] = {}
-    for node in sorted(nodes, key=lambda n: (n["day"], n["document_key"], n["node"])):
-        if node["key"] in keys and node["key"] not in urls:
-            document = documents[node["document_key"]]
-            bundle = corpus.bucket.uri(document["file"])
-            base = document["url"] or f"{bundle}/{document['record']}"
-            is_inline = node["src"].startswith("data:")
-            urls[node["key"]] = f"{base}#node-{node['node']}" if is_inline else urljoin(base, node["src"])
-    return urls
 
 
 def _frame(staging: "Staging") -> "pd.DataFrame":

@@ -32,7 +32,8 @@ def reencode(image: Image.Image, *, side_px: int) -> bytes:
 def release_rows(pairs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of the RealSyn schema (PAPER.md 7) sorted by key, with keys and scores so that each text can be traced.
 
-    A pair has ``key, day, url, text_keys, texts, similarities, caption, tags, syn_text, syn_origin, syn_similarity``.
+    A pair has ``key, day, url, document_key, document_url, node, text_keys, texts, similarities, text_document_urls,
+    text_nodes, caption, tags, syn_text, syn_origin, syn_similarity, models``.
     Raises PermanentError for a pair whose texts are not three distinct ones in order of similarity, or a key that
     occurs twice: whoever published it is broken.
     """
@@ -53,11 +54,13 @@ def _release_row(pair: Mapping[str, Any]) -> dict[str, Any]:
         raise PermanentError(f"pair {pair['key']}: similarities must fall by rank, got {similarities}")
     row: dict[str, Any] = {"raw_image_url": pair["url"]}
     row |= {f"text{rank}": text for rank, text in enumerate(texts, 1)}
-    row |= {"syn_text": pair["syn_text"], "key": pair["key"], "day": pair["day"]}
+    row |= {name: pair[name] for name in ("syn_text", "key", "day", "document_key", "document_url", "node")}
     row |= {f"text{rank}_key": key for rank, key in enumerate(text_keys, 1)}
     row |= {f"text{rank}_similarity": similarity for rank, similarity in enumerate(similarities, 1)}
-    row |= {"caption": pair["caption"], "tags": list(pair["tags"])}
-    return row | {"syn_origin": pair["syn_origin"], "syn_similarity": float(pair["syn_similarity"])}
+    row |= {f"text{rank}_document_url": url for rank, url in enumerate(pair["text_document_urls"], 1)}
+    row |= {f"text{rank}_node": node for rank, node in enumerate(pair["text_nodes"], 1)}
+    row |= {"caption": pair["caption"], "tags": list(pair["tags"]), "syn_origin": pair["syn_origin"]}
+    return row | {"syn_similarity": float(pair["syn_similarity"]), "models": pair["models"]}
 
 
 def sample_fields(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +84,9 @@ tags:
 pretty_name: "RealSyn ops release {version}"
 configs:
 - config_name: default
-  data_files: "**/*.parquet"
+  data_files: "realsyn/*.parquet"
+- config_name: extended
+  data_files: "pairs/*.parquet"
 ---
 """
 _WHAT = """
@@ -97,16 +102,28 @@ Pairs: {n_selected} of {n_candidates} candidates. Days of documents: {days}. Pre
 _LOAD = """
 ## How to load
 
-Columns: `raw_image_url, text1, text2, text3, syn_text` as RealSyn publishes them, then `key`, `day`, the texts' keys
-and similarities, `caption`, `tags`, `syn_origin` and `syn_similarity`. A tar's sample holds `jpg`, `txt` (text1) and
-`json` (text2, text3, syn_text, keys).
+- `realsyn/*.parquet`: `raw_image_url, text1, text2, text3, syn_text`, as RealSyn publishes them.
+- `pairs/*.parquet`: the same rows and columns, then `key`, `day`, where the image and each text come from, the texts'
+  keys and similarities, `caption`, `tags`, `syn_origin`, `syn_similarity` and the `models`.
+- `tars/*.tar`: the images. A sample holds `jpg`, `txt` (text1) and `json` (text2, text3, syn_text, keys).
+- `croissant.json` describes them to machines; `sha256sum --check SHA256SUMS` checks the files.
 
 ```python
-import pyarrow.parquet
+import datasets
 import webdataset
 
-rows = pyarrow.parquet.read_table("FILE.parquet").to_pylist()
-samples = webdataset.WebDataset("FILE.tar", shardshuffle=False).decode("pil").to_tuple("jpg", "txt", "json")
+rows = datasets.load_dataset("FOLDER", split="train")  # or with "extended" as a second argument
+images = datasets.load_dataset("webdataset", data_files="FOLDER/tars/*.tar", split="train")
+tars = webdataset.WebDataset("FOLDER/tars/00000.tar", shardshuffle=False)
+samples = tars.decode("pil").to_tuple("jpg", "txt", "json")
+```
+
+Images anew from their addresses, as RealSyn's handbook does:
+
+```sh
+img2dataset --url_list FOLDER/realsyn --output_folder IMAGES --input_format parquet --url_col raw_image_url \\
+  --caption_col text1 --output_format webdataset --image_size 224 --resize_only_if_bigger=True \\
+  --resize_mode keep_ratio --skip_reencode=True --save_additional_columns '["text2","text3","syn_text"]'
 ```
 
 In open_clip: `--dataset-type webdataset --train-data FILE.tar --train-num-samples {n_selected}`; open_clip 3.3 trains

@@ -50,3 +50,19 @@ def wait_for(api: AirflowApi, run: Run, *, timeout_s: float = 300) -> dict[str, 
             return {task.task: task.state for task in api.tasks(run)}
         time.sleep(1)
     raise TimeoutError(f"{run.dag} {run.run_id} was not over after {timeout_s} s: {api.tasks(run)}")
+
+
+def train_a_batch_with_open_clip(tar: str, n_samples: int) -> subprocess.CompletedProcess[str]:
+    """What open_clip's own loader of training data gives first out of a tar: the shape of four images is printed."""
+    code = (
+        "import sys; from types import SimpleNamespace as N; from open_clip_train.data import get_wds_dataset;"
+        "args = N(train_data=sys.argv[1], train_num_samples=int(sys.argv[2]), val_data=None, val_num_samples=None,"
+        " dataset_resampled=False, seed=1, workers=1, batch_size=4, world_size=1, train_data_upsampling_factors=None);"
+        "from torchvision.transforms import Compose, Resize, CenterCrop, ToTensor;"
+        "data = get_wds_dataset(args, Compose([Resize(64), CenterCrop(64), ToTensor()]), is_train=True,"
+        " tokenizer=lambda t: [len(t)]);"
+        "images, texts = next(iter(data.dataloader)); print(tuple(images.shape))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, tar, str(n_samples)], capture_output=True, text=True, check=False
+    )

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,7 +13,7 @@ from realsyn_ops.demo.documents import DAYS
 from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.releases import versions
 from realsyn_ops.stages.dedup import near_duplicates
-from tests.flow.harness import Demo, run_command
+from tests.flow.harness import Demo, run_command, train_a_batch_with_open_clip
 
 TABLES = (
     "documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects", "image_scores",
@@ -99,18 +97,7 @@ def test_the_tars_load_with_webdataset_and_with_open_clip(demo: Demo) -> None:
     assert min(image.size) <= 224
     assert text
     assert {"text2", "text3", "syn_text"} <= set(fields)
-    code = (
-        "import sys; from types import SimpleNamespace as N; from open_clip_train.data import get_wds_dataset;"
-        "args = N(train_data=sys.argv[1], train_num_samples=int(sys.argv[2]), val_data=None, val_num_samples=None,"
-        " dataset_resampled=False, seed=1, workers=1, batch_size=4, world_size=1, train_data_upsampling_factors=None);"
-        "from torchvision.transforms import Compose, Resize, CenterCrop, ToTensor;"
-        "data = get_wds_dataset(args, Compose([Resize(64), CenterCrop(64), ToTensor()]), is_train=True,"
-        " tokenizer=lambda t: [len(t)]);"
-        "images, texts = next(iter(data.dataloader)); print(tuple(images.shape))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, tars[0], str(n_pairs)], capture_output=True, text=True, check=False
-    )
+    done = train_a_batch_with_open_clip(tars[0], n_pairs)
     assert "(4, 3, 64, 64)" in done.stdout, done.stderr[-2000:]
 
 

@@ -52,7 +52,12 @@ def pair(key: str, **changes: Any) -> dict[str, Any]:
         "key": key,
         "day": "2025-02-18",
         "url": f"https://site.example/{key}.png",
+        "document_key": "d1",
+        "document_url": "https://site.example/page.html",
+        "node": 4,
         "text_keys": ["s1", "s2", "s3"],
+        "text_document_urls": ["https://a.example/", "https://b.example/", "https://site.example/page.html"],
+        "text_nodes": [1, 2, 5],
         "texts": ["One.", "Two.", "Three."],
         "similarities": [0.5, 0.5, 0.25],
         "caption": "a photo of one",
@@ -60,6 +65,7 @@ def pair(key: str, **changes: Any) -> dict[str, Any]:
         "syn_text": "One and two.",
         "syn_origin": "model",
         "syn_similarity": 0.5,
+        "models": '{"rewriter": "some"}',
         **changes,
     }
 
@@ -76,16 +82,26 @@ def test_rows_have_the_schema_of_realsyn_first_and_are_sorted_by_key() -> None:
         "syn_text": "One and two.",
         "key": "i1",
         "day": "2025-02-18",
+        "document_key": "d1",
+        "document_url": "https://site.example/page.html",
+        "node": 4,
         "text1_key": "s1",
         "text2_key": "s2",
         "text3_key": "s3",
         "text1_similarity": 0.5,
         "text2_similarity": 0.5,
         "text3_similarity": 0.25,
+        "text1_document_url": "https://a.example/",
+        "text2_document_url": "https://b.example/",
+        "text3_document_url": "https://site.example/page.html",
+        "text1_node": 1,
+        "text2_node": 2,
+        "text3_node": 5,
         "caption": "a photo of one",
         "tags": ["one", "two"],
         "syn_origin": "model",
         "syn_similarity": 0.5,
+        "models": '{"rewriter": "some"}',
     }
 
 
@@ -191,7 +207,10 @@ def test_the_front_matter_is_yaml_between_dashes() -> None:
     import yaml
 
     _, front, body = card(REPORT).split("---\n", 2)
-    assert yaml.safe_load(front)["configs"] == [{"config_name": "default", "data_files": "**/*.parquet"}]
+    assert yaml.safe_load(front)["configs"] == [
+        {"config_name": "default", "data_files": "realsyn/*.parquet"},
+        {"config_name": "extended", "data_files": "pairs/*.parquet"},
+    ]
     assert body.startswith("\n# RealSyn ops release v0001\n")
 
 

@@ -1,0 +1,194 @@
+"""Releases that are killed, refused or left without room: never half there, and the same bytes when they run again."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from realsyn_ops.cli.services import PROJECT, Stack
+from realsyn_ops.errors import TransientError
+from realsyn_ops.io.releases import versions
+from realsyn_ops.io.storage import Bucket
+from tests.flow.harness import Demo
+from tests.flow.refusing_proxy import refusing
+
+N_KILLS = 20
+PARAMS: dict[str, Any] = {"seed": 20, "shard_pairs": 10}
+
+pytestmark = pytest.mark.timeout(1500)
+
+
+class Releases:
+    """Makes releases in processes of their own, with the tasks' environment."""
+
+    def __init__(self, env: dict[str, str], errors: Path) -> None:
+        self.errors = errors
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.flow.release_tasks"],
+            env=env, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors.open("w"), text=True,
+        )  # fmt: skip
+
+    def start(self) -> int:
+        """The id of a process that makes the release."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(PARAMS) + "\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def ended(self) -> int:
+        """How the process ended that was started last."""
+        return self._line()
+
+    def close(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+    def _line(self) -> int:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert line, self.errors.read_text()[-2000:]
+        return int(line)
+
+
+@contextmanager
+def releases(env: dict[str, str], folder: Path) -> Iterator[Releases]:
+    made = Releases(env, folder / "errors.txt")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def contents(bucket: Bucket, version: str) -> dict[str, bytes]:
+    return {item.key: bucket.get(item.key) for item in bucket.list(f"releases/{version}/")}
+
+
+def forget(bucket: Bucket, version: str) -> None:
+    for prefix in (f"releases/{version}/", f"staging/release_dataset/{version}/"):
+        for item in list(bucket.list(prefix)):
+            bucket.delete(item.key)
+
+
+@pytest.fixture(scope="module")
+def release(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, bytes], float]]:
+    """Version and content of a release that nothing disturbed, and how long it took; gone from the bucket."""
+    bucket, known = demo.stack.bucket, versions(demo.stack.bucket)
+    with releases(demo.stack.airflow_env(), tmp_path_factory.mktemp("undisturbed")) as made:
+        made.start()
+        started = time.monotonic()
+        assert made.ended() == 0, made.errors.read_text()[-2000:]
+        took = time.monotonic() - started
+    (version,) = set(versions(bucket)) - set(known)
+    whole = contents(bucket, version)
+    assert len([key for key in whole if key.endswith(".tar")]) > 1
+    forget(bucket, version)
+    yield version, whole, took
+    forget(bucket, version)
+
+
+def test_a_release_killed_at_any_moment_is_never_half_there_and_runs_again_to_the_same_bytes(
+    demo: Demo, release: tuple[str, dict[str, bytes], float], tmp_path: Path
+) -> None:
+    (version, whole, took), bucket = release, demo.stack.bucket
+    draw, n_killed, n_visible = random.Random(2502), 0, 0
+    with releases(demo.stack.airflow_env(), tmp_path) as made:
+        for _ in range(N_KILLS):
+            pid = made.start()
+            time.sleep(draw.uniform(0.02, 1) * took)
+            os.kill(pid, signal.SIGKILL)
+            n_killed += made.ended() == -signal.SIGKILL
+            if version in versions(bucket):
+                n_visible += 1
+                assert contents(bucket, version) == whole
+            else:
+                made.start()
+                assert made.ended() == 0, made.errors.read_text()[-2000:]
+                assert contents(bucket, version) == whole
+            forget(bucket, version)
+    assert n_killed > N_KILLS // 2
+    assert n_visible < N_KILLS // 2
+
+
+@pytest.mark.parametrize("after", [0, 3, 9])
+def test_a_store_that_answers_503_ends_in_a_clear_error_and_a_clean_rerun(
+    demo: Demo, release: tuple[str, dict[str, bytes], float], tmp_path: Path, after: int
+) -> None:
+    (version, whole, _), bucket = release, demo.stack.bucket
+    n_puts = [0]
+
+    def refuses(method: str, path: str) -> bool:
+        n_puts[0] += method == "PUT" and "release" in path
+        return n_puts[0] > after
+
+    with refusing(demo.stack.endpoints.s3_port, refuses) as url:
+        env = demo.stack.airflow_env()
+        connection = json.loads(env["AIRFLOW_CONN_REALSYN_S3"])
+        connection["extra"]["endpoint_url"] = url
+        with releases({**env, "AIRFLOW_CONN_REALSYN_S3": json.dumps(connection)}, tmp_path) as made:
+            made.start()
+            assert made.ended() == 1
+            assert n_puts[0] > after
+            last = made.errors.read_text().strip().splitlines()[-1]
+    assert "TransientError: s3://" in last
+    assert "SlowDown Please reduce your request rate" in last
+    assert version not in versions(bucket)
+    with releases(demo.stack.airflow_env(), tmp_path) as made:
+        made.start()
+        assert made.ended() == 0
+    assert contents(bucket, version) == whole
+    forget(bucket, version)
+
+
+def test_a_full_disk_ends_in_a_clear_error_and_with_room_again_in_the_same_bytes(
+    demo: Demo, release: tuple[str, dict[str, bytes], float], tmp_path: Path
+) -> None:
+    version, whole, _ = release
+    stack = Stack(tmp_path / "small", volume_mb=1, max_volumes=64)
+    stack.use_bucket(demo.stack.bucket_name)
+    stack.up_store()
+    try:
+        bucket = stack.bucket
+        for item in list(demo.stack.bucket.list("corpus/")):
+            bucket.put(item.key, demo.stack.bucket.get(item.key))
+        filler = fill(bucket)
+        with releases(stack.airflow_env(), tmp_path) as made:
+            made.start()
+            assert made.ended() == 1
+            last = made.errors.read_text().strip().splitlines()[-1]
+            assert "TransientError: s3://" in last
+            assert "is its disk full?" in last
+            assert versions(bucket) == []
+            for key in filler:
+                bucket.delete(key)
+            httpx.get(f"http://127.0.0.1:{stack.endpoints.master_port}/vol/vacuum?garbageThreshold=0.01", timeout=60)
+            made.start()
+            assert made.ended() == 0, made.errors.read_text()[-2000:]
+        assert contents(bucket, version) == whole
+    finally:
+        stack.down()
+
+
+def fill(bucket: Bucket) -> list[str]:
+    """Objects that leave no room in the store."""
+    store, keys = replace(bucket), []
+    for size in (2**19, 2**16, 2**10):
+        while True:
+            key = f"filler/{len(keys)}"
+            try:
+                store.put(key, os.urandom(size))
+            except TransientError:
+                break
+            keys.append(key)
+    return keys
