@@ -30,7 +30,7 @@ class Limits:
     max_open: int = 256
     first_open: int = 16
     n_tries: int = 8
-    timeout_s: float = 120.0
+    timeout_s: float = 300.0
     min_timeout_s: float = 20.0
     backoff_s: float = 1.0
     max_wait_s: float = 60.0
