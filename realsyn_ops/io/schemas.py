@@ -155,7 +155,19 @@ PAIRS = pa.schema(
         ("made_by", pa.string()),
     ]
 )
-ANSWERS = pa.schema([*_KEY, ("model", pa.string()), ("answer", pa.string())])
+ANSWERS = pa.schema(
+    [
+        *_KEY,
+        ("model", pa.string()),
+        ("prompt", pa.string()),
+        ("n_try", pa.int32()),
+        ("answer", pa.string()),
+        ("finish", pa.string()),
+        ("reason", pa.string()),
+        ("n_prompt_tokens", pa.int32()),
+        ("n_answer_tokens", pa.int32()),
+    ]
+)
 REALSYN = pa.schema([(name, pa.string()) for name in ("raw_image_url", "text1", "text2", "text3", "syn_text")])
 """What RealSyn publishes (paper, GitHub handbook): a release's `realsyn/`."""
 RELEASE = pa.schema(
