@@ -116,6 +116,11 @@ SHIP = Merge(
     "a photo of a ship",
     ("ship",),
 )
+TRIP = Merge(
+    "The young nurse thanked the old doctor on the train from Rome to Paris, where it rarely rains and Lyon won 3-2.",
+    "a photo of a train",
+    ("train",),
+)
 RULE = Merge("The old bridge may not carry cars, but two ferries never stop at night.", "a grey ferry", ())
 
 
@@ -140,6 +145,12 @@ RULE = Merge("The old bridge may not carry cars, but two ferries never stop at n
         (SHIP, "Thought to be the oldest captain, he left port before he trained up to 200 sailors.", Why.EXCHANGED),
         (SHIP, "Thought to be the oldest captain, she trained up to 200 sailors.", Why.EXCHANGED),
         (SHIP, "Thought to be the oldest captain, he trained up to 200 sailors before leaving port.", None),
+        (TRIP, "The old doctor thanked the young nurse on the train to Paris, where it rarely rains.", Why.EXCHANGED),
+        (TRIP, "On the train from Paris to Rome the young nurse thanked the old doctor.", Why.EXCHANGED),
+        (TRIP, "On the train from Rome to Paris, the young nurse thanked the doctor and Lyon won 2-3.", Why.EXCHANGED),
+        (TRIP, "A nurse thanked the doctor on the train from Rome to Paris, where it rains.", Why.DROPS_NEGATION),
+        (TRIP, "On the train from Rome to Paris, where Lyon won 3-2, a nurse thanked the old doctor.", None),
+        (TRIP, "The old doctor was thanked by the young nurse on the train from Rome to Paris.", None),
         (RULE, "The old bridge may carry cars, and two grey ferries never stop at night.", Why.DROPS_NEGATION),
         (RULE, "The old bridge may not carry cars, but two grey ferries stop at night.", Why.DROPS_NEGATION),
         (RULE, "The old bridge does not carry cars, but two grey ferries never stop at night.", Why.DROPS_DOUBT),

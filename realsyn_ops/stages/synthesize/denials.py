@@ -5,11 +5,12 @@ clause, or stands right before it.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from realsyn_ops.stages.synthesize.reasons import GroundingReason
 from realsyn_ops.stages.synthesize.sources import Read, Sources, content
 from realsyn_ops.stages.synthesize.tokens import Kind
-from realsyn_ops.stages.synthesize.vocabulary import PICTURE, THROUGH
+from realsyn_ops.stages.synthesize.vocabulary import ALMOST_NEVER, PICTURE, THROUGH
 
 _REACH = 4
 """Content words behind a negation that it may deny."""
@@ -22,8 +23,12 @@ def denial_reason(read: Read, sources: Sources) -> GroundingReason | None:
     may_deny |= {found for part in sources.parts for found in _subjects(part)}
     if any(not words or words[0] not in may_deny for words in denied):
         return GroundingReason.UNGROUNDED_NEGATION
-    said, denies = set(content(read)), {found for words in denied for found in words}
+    said, denies = set(content(read)), {found for words in denied for found in words}.union(_subjects(read))
     if any(words and words[0] in said - denies for words in _reached(sources.realistic, is_doubt=False)):
+        return GroundingReason.DROPS_NEGATION
+    if not any(token.word in ALMOST_NEVER for token, _ in read) and any(
+        words[0] in said for words in map(partial(_following, sources.realistic), _rare(sources.realistic)) if words
+    ):
         return GroundingReason.DROPS_NEGATION
     if any(token.is_doubt for token, _ in read):
         return None
@@ -44,8 +49,12 @@ def _reached(read: Read, *, is_doubt: bool) -> Iterator[list[str]]:
             yield _following(read, place)
 
 
+def _rare(read: Read) -> Iterator[int]:
+    return (place for place, (token, _) in enumerate(read) if token.word in ALMOST_NEVER)
+
+
 def _subjects(read: Read) -> Iterator[str]:
-    """What a negation stands behind: 'ferries never stop' may become 'no ferries stop'."""
+    """What a negation stands behind: 'ferries never stop' are 'no ferries stop', 'does not need' is 'needs no'."""
     last: str | None = None
     for token, found in read:
         last = None if token.is_first else last

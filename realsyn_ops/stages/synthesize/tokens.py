@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
+from realsyn_ops.stages.synthesize.lemmas import bases
 from realsyn_ops.stages.synthesize.numbers import read_digits, read_run, read_word
-from realsyn_ops.stages.synthesize.vocabulary import DOUBTS, GRAMMAR, HEDGES, NEGATIONS
+from realsyn_ops.stages.synthesize.vocabulary import DOUBT_VERBS, DOUBTS, GRAMMAR, HEDGES, NEGATIONS
 
 _TOKEN = re.compile(
     r"(?P<money>[$€£¥])?(?P<digits>\d+(?:[.,:]\d+)*(?:(?:st|nd|rd|th|['’]?s)(?![^\W\d_]))?)"
@@ -81,7 +82,7 @@ def _entry(text: str) -> tuple[str, Kind, str, bool, bool, bool]:
     bare = word.removesuffix("'s").removesuffix("'")
     if value := read_word(bare):
         return bare, Kind.NUMBER, value, False, False, bare == "one"
-    is_doubt = word in DOUBTS and text != "May"
+    is_doubt = (word in DOUBTS and text != "May") or not DOUBT_VERBS.isdisjoint(bases(bare))
     head = bare.split("'", 1)[0]
     if word in GRAMMAR or head in GRAMMAR:
         return (word if word in GRAMMAR else head), Kind.GRAMMAR, "", False, is_doubt, False

@@ -61,7 +61,8 @@ dog hound|cat feline|bird fowl|horse pony|cow cattle|forest wood woodland|sea oc
 stone rock|soil earth ground|beach sand seaside|sun sunshine|film movie|game match|football soccer|maize corn
 shrub bush|author writer|doctor physician|teacher instructor|worker employee|town city|country nation|work job
 reply answer|shut close|live reside|speak talk|happen occur|buyer customer|visit tour
-roughly about approximately around|almost nearly|yearly annual annually|price cost|daily everyday|weekly week
+roughly about approximately around|almost nearly|yearly annual annually|price cost|according say|daily everyday
+weekly week
 also too|famous known|consist comprise|locate situate|own possess
 """
 
@@ -114,7 +115,9 @@ AUXILIARIES = _words("has have had having do does did will would can could shall
 """Of the active voice: what stands between a name and what it does."""
 
 NEGATIONS = _words("not no never none nobody nothing nowhere neither nor without cannot non unlike except excluding")
+ALMOST_NEVER = _words("hardly barely rarely seldom scarcely")
 DOUBTS = _words("may might perhaps possibly probably maybe reportedly allegedly supposedly")
+DOUBT_VERBS = _words("expect believe suspect suppose allege predict assume speculate")
 HEDGES = _words("thought believed said supposed expected planned rumored rumoured alleged reported likely estimated")
 """Doubts where 'to' follows: 'is thought to be'."""
 
@@ -130,6 +133,7 @@ MORE, LESS = _words("over above exceeding least"), _words("under below almost ne
 """What may stand before a number and make it a bound: 'over 200', 'at least', 'up to', 'less than'."""
 
 PREPOSITIONS = _words("by in on at of for from to with into onto as than through across along between near off over")
+BE = _words("am is are was were be been being")
 PERSONS = {"i": "i", "me": "i", "we": "we", "us": "we", "he": "he", "him": "he", "they": "they", "them": "they"}
 
 ATTRIBUTES = _words(
