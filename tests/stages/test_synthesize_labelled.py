@@ -8,7 +8,7 @@ import pytest
 from benchmarks.grounding import MIN_PRECISION, MIN_RECALL, SETS, read_cases, score
 
 
-@pytest.mark.parametrize(("name", "n_cases"), [("first", 200)])
+@pytest.mark.parametrize(("name", "n_cases"), [("first", 200), ("second", 100), ("third", 100)])
 def test_the_gate_accepts_what_people_would_and_little_else(name: str, n_cases: int) -> None:
     cases = read_cases(SETS / f"{name}.jsonl")
     assert len(cases) >= n_cases
