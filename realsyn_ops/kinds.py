@@ -3,8 +3,9 @@
 All are deterministic for the same inputs in the same order and batches. Arrays are numpy, images PIL in RGB.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,16 +105,65 @@ class Merge:
     tags: tuple[str, ...]
 
 
-class Rewriter(Protocol):
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A merge to be written; with the answer that the grounding gate refused and why, when it is asked once more."""
+
+    merge: Merge
+    refused: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said, and what that cost over all its tries.
+
+    ``finish``: `stop`; `length` where it was cut. Without a text and a price: `refused` where the endpoint does not
+    take this question, `failed` where it came to no answer (``detail`` has its words), `unasked` where the model was
+    spared.
+    """
+
+    text: str
+    finish: str = "stop"
+    n_prompt_tokens: int = 0
+    n_answer_tokens: int = 0
+    n_bytes: int = 0
+    detail: str = ""
+
+    @property
+    def is_paid(self) -> bool:
+        return self.finish in {"stop", "length"}
+
+
+Keep = Callable[[list[tuple[int, Answer]]], None]
+"""Is given answers that were paid for, with their places, as they arrive; none counts as received before it returns."""
+
+Asked = TypeVar("Asked", contravariant=True)
+
+
+@runtime_checkable
+class Answerer(Protocol[Asked]):
+    """A model whose answers cost and are kept: each is known by its payload and asked for once."""
+
     name: str
+    prompt: str
 
-    def rewrite(self, merges: list[Merge]) -> list[str]:
-        """The model's answers as they are, one a merge, in order; the grounding gate judges them."""
-        ...
-
-    def payload(self, merge: Merge) -> str:
+    def payload(self, question: Asked) -> str:
         """Canonical JSON of all that determines the answer (model, prompt, inputs, decoding): the cache's key."""
         ...
+
+    def answer(self, questions: Sequence[Asked], keep: Keep) -> list[Answer]:
+        """The model's answers as they are, one a question, in order; the caller judges them.
+
+        ``keep`` may be called from another thread, never twice at once; what it raises ends the call.
+        """
+        ...
+
+
+class Rewriter(Answerer[Question], Protocol):
+    """``takes_reasons``: whether a refused answer is worth asking for once more with the reason."""
+
+    takes_reasons: bool
 
 
 _FUNCTION_WORDS = """

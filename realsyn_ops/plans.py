@@ -203,6 +203,8 @@ class PairPlan(Plan):
     own_document: bool = True
     max_uses: int = 0
     max_synthetic_words: int = 60
+    max_fallback_share: float = 0.9
+    max_unanswered_share: float = 0.05
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -214,6 +216,8 @@ class PairPlan(Plan):
         self.require("max_uses", self.max_uses >= 0, "0 (no limit) or more")
         self.require("max_text_similarity", 0 < self.max_text_similarity <= 1, "above 0 and at most 1")
         self.require("max_synthetic_words", self.max_synthetic_words >= 5, "at least 5")
+        self.require("max_fallback_share", 0 < self.max_fallback_share <= 1, "above 0 and at most 1")
+        self.require("max_unanswered_share", 0 < self.max_unanswered_share <= 1, "above 0 and at most 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 
 from realsyn_ops.errors import PermanentError
 
+_URL = r"https?://[^\s#,]+"
+_SERVED = rf"{_URL}(,{_URL})*#[^\s@]+(@[^\s@]+)?"
+
 SPECS: dict[str, dict[str, str]] = {
     "encoder": {
         "demo": r"demo",
@@ -19,8 +22,12 @@ SPECS: dict[str, dict[str, str]] = {
         "clip-zero-shot": r"clip-zero-shot",
         "clip-zero-shot:PATH_OF_A_TAG_LIST": r"clip-zero-shot:\S.*",
     },
-    "captioner": {"template": r"template", "hf:NAME_OR_PATH": r"hf:\S.*"},
-    "rewriter": {"demo": r"demo", "http(s)://HOST/v1#MODEL": r"https?://[^\s#]+#\S+"},
+    "captioner": {
+        "template": r"template",
+        "hf:NAME_OR_PATH": r"hf:\S.*",
+        "http(s)://HOST/v1[,http(s)://HOST/v1]#MODEL[@REVISION]": _SERVED,
+    },
+    "rewriter": {"demo": r"demo", "http(s)://HOST/v1[,http(s)://HOST/v1]#MODEL[@REVISION]": _SERVED},
     "language_model": {"demo": r"demo", "hf:NAME_OR_PATH": r"hf:\S.*"},
     "parser": {"demo": r"demo", "spacy:NAME_OR_PATH": r"spacy:\S.*"},
 }
@@ -62,6 +69,25 @@ PRESETS: dict[str, Preset] = {
         parser="demo",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model behind one or several endpoints. ``name`` is what answers are known by: the model and its revision."""
+
+    urls: tuple[str, ...]
+    model: str
+    name: str
+
+
+def is_served(spec: str) -> bool:
+    return spec.startswith(("http://", "https://"))
+
+
+def read_served(spec: str) -> Served:
+    """``URL,URL#MODEL@REVISION``, checked before, in its parts."""
+    urls, _, name = spec.partition("#")
+    return Served(tuple(urls.split(",")), name.partition("@")[0], name)
 
 
 def check_spec(kind: str, spec: str) -> str:

@@ -244,7 +244,7 @@ def test_the_code_digest_follows_sources_suites_and_prompts_and_nothing_else(tmp
     (package / "__pycache__" / "plans.cpython-311.pyc.tmp").write_bytes(b"x")
     assert digest_of(package) == first
     seen = {first}
-    for changed in ("stages/sample.py", "gates/suites/pairs.yaml", "models/prompts/merge-v1.txt"):
+    for changed in ("stages/sample.py", "gates/suites/pairs.yaml", "models/prompts/merge-v2.txt"):
         path = package / changed
         path.write_text(path.read_text() + "\n")
         seen.add(digest_of(package))

@@ -155,7 +155,19 @@ PAIRS = pa.schema(
         ("made_by", pa.string()),
     ]
 )
-ANSWERS = pa.schema([*_KEY, ("model", pa.string()), ("answer", pa.string())])
+ANSWERS = pa.schema(
+    [
+        *_KEY,
+        ("model", pa.string()),
+        ("prompt", pa.string()),
+        ("n_try", pa.int32()),
+        ("answer", pa.string()),
+        ("finish", pa.string()),
+        ("reason", pa.string()),
+        ("n_prompt_tokens", pa.int32()),
+        ("n_answer_tokens", pa.int32()),
+    ]
+)
 RELEASE = pa.schema(
     [
         ("raw_image_url", pa.string()),

@@ -6,56 +6,71 @@ tags of the merge or in function words; the grounding gate still judges what com
 
 import copy
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from transformers import DynamicCache
 
-from realsyn_ops.kinds import FUNCTION_WORDS, Merge
+from realsyn_ops.kinds import FUNCTION_WORDS, Answer, Keep, Merge, Question
 from realsyn_ops.models.batches import fixed_batches
-from realsyn_ops.models.prompt import Message, canonical_payload, merge_message, prompt_messages
+from realsyn_ops.models.prompt import (
+    VERSION,
+    Message,
+    Room,
+    canonical_payload,
+    prompt_messages,
+    question_messages,
+)
 from realsyn_ops.models.smollm2 import load_smollm2, smollm2_revision
 from realsyn_ops.models.template_captioner import DOUBT
 
-_BATCH, _MAX_NEW_TOKENS, _MAX_SOURCE_TOKENS = 16, 60, 160
-_ANSWER_START = "<|im_end|>\n<|im_start|>assistant\n"
+_BATCH, _MAX_NEW_TOKENS = 16, 60
+_ROOM = {"realistic_text": 100, "caption": 30, "tags": 30}
+_ANSWER_START = "<|im_start|>assistant\n"
 _PUNCTUATION = (",", ".", "'s", "-")
 _SENTENCE_END = re.compile(r"[a-z]{3,}[.!?]$")
 
 
 class DemoRewriter:
+    prompt = VERSION
+    takes_reasons = True
+
     def __init__(self, models_path: Path, device: str) -> None:
         self.name = smollm2_revision()
         self._device = device
         self._model, self._tokenizer = load_smollm2(models_path, device)
         self._end = int(self._tokenizer.eos_token_id)
-        self._prefix = self._read_prefix(self._encode(_chat(prompt_messages()) + "<|im_start|>user\n"))
+        self._room = Room(**_ROOM, count=lambda text: len(self._encode(text)))
+        self._prefix = self._read_prefix(self._encode(_chat(prompt_messages())))
         self._common = self._word_tokens(FUNCTION_WORDS)
 
-    def payload(self, merge: Merge) -> str:
+    def payload(self, question: Question) -> str:
         decoding: dict[str, object] = {"greedy": True, "max_new_tokens": _MAX_NEW_TOKENS, "vocabulary": "sources"}
-        return canonical_payload(merge, model=self.name, decoding=decoding)
+        return canonical_payload(question, model=self.name, decoding=decoding, room=self._room)
 
-    def rewrite(self, merges: list[Merge]) -> list[str]:
-        """Answers in order, each ending at its first sentence; batches follow from the merges' lengths.
+    def answer(self, questions: Sequence[Question], keep: Keep) -> list[Answer]:
+        """Answers in order, each ending at its first sentence; batches follow from the questions' lengths.
 
         A merge whose caption only supposes is not asked, its answer is empty: this model drops the doubt, and the gate
         would refuse what it wrote.
         """
-        sources = [self._encode(merge_message(merge)["content"])[:_MAX_SOURCE_TOKENS] for merge in merges]
-        asked = [i for i, merge in enumerate(merges) if not merge.caption.startswith(DOUBT)]
-        order = sorted(asked, key=lambda i: (len(sources[i]), sources[i]))
-        answers = [""] * len(merges)
+        asked = [i for i, question in enumerate(questions) if not question.merge.caption.startswith(DOUBT)]
+        texts = {i: self._encode(_chat(question_messages(questions[i], self._room)) + _ANSWER_START) for i in asked}
+        order = sorted(asked, key=lambda i: (len(texts[i]), texts[i]))
+        answers = [Answer("", "unasked") for _ in questions]
         for rows in fixed_batches(len(order), _BATCH):
-            written = self._generate([merges[i] for i in order[rows]], [sources[i] for i in order[rows]])
-            for i, answer in zip(order[rows], written, strict=True):
-                answers[i] = answer
+            written = self._generate([questions[i].merge for i in order[rows]], [texts[i] for i in order[rows]])
+            for i, tokens in zip(order[rows], written, strict=True):
+                text = self._tokenizer.decode(tokens, skip_special_tokens=True).strip()
+                n_prompt = self._prefix.get_seq_length() + len(texts[i])
+                answers[i] = Answer(text, "stop", n_prompt, len(tokens))
+            keep([(i, answers[i]) for i in order[rows]])
         return answers
 
     @torch.inference_mode()
-    def _generate(self, merges: list[Merge], sources: list[list[int]]) -> list[str]:
+    def _generate(self, merges: list[Merge], questions: list[list[int]]) -> list[list[int]]:
         """Greedy decoding of one batch behind the shared prefix; finished rows leave the batch."""
-        questions = [source + self._encode(_ANSWER_START) for source in sources]
         vocabulary, first, later = self._vocabulary(merges)
         head = self._model.lm_head.weight[vocabulary]
         ids, mask = self._pad_left(questions)
@@ -80,7 +95,7 @@ class DemoRewriter:
             rows = [rows[place] for place in going]
             ids = torch.tensor([[chosen[place]] for place in going], device=self._device)
             mask = torch.cat([mask[going], torch.ones_like(mask[going][:, :1])], dim=1)
-        return [self._tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in written]
+        return written
 
     def _is_finished(self, tokens: list[int]) -> bool:
         """At the model's end, the end of a sentence, or when it goes in circles (the gate refuses that)."""

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.kinds import Captioner, Encoder, LanguageIdentifier, LanguageModel, Parser, Rewriter, Tagger
-from realsyn_ops.presets import check_spec
+from realsyn_ops.presets import check_spec, is_served, read_served
 
 Asked = ParamSpec("Asked")
 Model = TypeVar("Model")
@@ -48,8 +48,12 @@ def load_tagger(spec: str, *, encoder: Encoder, device: str, threads: int, model
 
 
 @_once
-def load_captioner(spec: str, *, device: str, threads: int, models_path: Path) -> Captioner:
+def load_captioner(spec: str, *, device: str, threads: int, models_path: Path, api_key: str = "") -> Captioner:
     with _loading("captioner", spec):
+        if is_served(spec):
+            from realsyn_ops.models.endpoint_captioner import EndpointCaptioner
+
+            return EndpointCaptioner(read_served(spec), api_key=api_key)
         if spec == "template":
             from realsyn_ops.models.template_captioner import TemplateCaptioner
 
@@ -70,8 +74,7 @@ def load_rewriter(spec: str, *, device: str, threads: int, models_path: Path, ap
             return DemoRewriter(models_path, device)
         from realsyn_ops.models.endpoint_rewriter import EndpointRewriter
 
-        url, _, model = spec.partition("#")
-        return EndpointRewriter(url, model, api_key=api_key)
+        return EndpointRewriter(read_served(spec), api_key=api_key)
 
 
 @_once

@@ -8,6 +8,7 @@ from airflow.sdk import task
 from realsyn_ops.operators import assets, pair_rules
 from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days
 from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE, opened, published_pairs
+from realsyn_ops.operators.rewriting import fallback_rates
 from realsyn_ops.operators.run import Work, digest, measured
 from realsyn_ops.operators.search import paired_rows
 from realsyn_ops.plans import PairPlan
@@ -25,15 +26,22 @@ MEASURE = "corpus/retrieval.json"
 
 @task
 def audit(shards: list[Work]) -> Work:
-    """Put new and unchanged pairs together, close the manifest, and check them. Red: nothing is published."""
+    """Put new and unchanged pairs together, close the manifest, and check them. Red: no pair is published.
+
+    What models answered is taken into `answers` before: it is paid for, whatever the gate says.
+    """
     import pyarrow as pa
 
     from realsyn_ops.io import schemas
+    from realsyn_ops.io.answers import take_in, take_in_arrived
     from realsyn_ops.io.corpus import Corpus
 
     works = list(shards)
     staging, chosen = opened(works[0])
     with measured(staging, "audit"):
+        answers = pa.concat_tables(staging.read_shard(SYNTHESIZE, work["shard"], "answers") for work in works)
+        take_in(staging.bucket, answers, message=json.dumps({"staging": staging.prefix}))
+        take_in_arrived(staging.bucket)
         images, _ = paired_rows(staging)
         days = zip(images["key"], images["day"], strict=True)
         made = {
@@ -55,15 +63,18 @@ def audit(shards: list[Work]) -> Work:
         parts = {COLLECT: [works[0]["retrieved"]], SYNTHESIZE: [w["shard"] for w in works], PAIRS: [work["shard"]]}
         staging.finish(parts, name=f"manifest-{work['shard']}")
         measure = json.loads(staging.get(f"retrieval-{works[0]['retrieved']}.json"))
-        run_gate(staging, {"pairs": _frame(staging, table), "retrieval": _recall_frame(measure, chosen)})
-    return works[0] | work | {"synthesized": json.dumps([w["shard"] for w in works])}
+        frames = {
+            "pairs": _frame(staging, table),
+            "retrieval": _recall_frame(measure, chosen),
+            "synthesis": fallback_rates(made.values(), chosen),
+        }
+        run_gate(staging, frames)
+    return works[0] | work
 
 
 @task(outlets=[assets.PAIRS])
 def publish(work: Work, *, outlet_events: Any) -> None:
-    """Replace the days of `pairs` that changed, and keep the new answers of the rewriter."""
-    import pyarrow as pa
-
+    """Replace the days of `pairs` that changed."""
     from realsyn_ops.io import schemas
     from realsyn_ops.io.corpus import Corpus
 
@@ -72,19 +83,10 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         corpus = Corpus(staging.bucket)
         pairs = staging.read_shard(PAIRS, work["shard"], "pairs")
         days: dict[str, Any] = dict.fromkeys(corpus.days("pairs"), one_table(pairs.slice(0, 0)))
-        parts = [staging.read_shard(SYNTHESIZE, s, "answers") for s in json.loads(work["synthesized"])]
-        if corpus.exists("answers"):
-            parts.append(corpus.read("answers", schemas.ANSWERS.names))
-        answers = pa.concat_tables(parts).to_pylist()
-        first = {a["key"]: a for a in sorted(answers, key=lambda a: (a["key"], a["day"]), reverse=True)}
-        answers_table = pa.Table.from_pylist([first[key] for key in sorted(first)], schema=schemas.ANSWERS)
         pair_rules.forget(staging)
         changed = publish_days(
             staging,
-            {
-                "answers": (schemas.ANSWERS, split_days(answers_table)),
-                "pairs": (schemas.PAIRS, days | split_days(pairs)),
-            },
+            {"pairs": (schemas.PAIRS, days | split_days(pairs))},
         )
         pair_rules.keep(staging, chosen, work["prepared"])
         staging.bucket.put(MEASURE, staging.get(f"retrieval-{work['retrieved']}.json"))

@@ -193,6 +193,15 @@ PAIR = _form(
         "max_synthetic_words": {
             "type": "integer", "minimum": 5, "title": "Words of a synthetic text", "description": "Longer ones go.",
         },
+        "max_fallback_share": {
+            **_SHARE, "title": "Alarm: refused answers",
+            "description": "The gate turns red when the grounding gate refuses a larger share of the rewriter's texts, "
+            "asked for twice. A large model stays far below.",
+        },
+        "max_unanswered_share": {
+            **_SHARE, "title": "Alarm: no answer",
+            "description": "The gate turns red when the rewriter's endpoint leaves a larger share without an answer.",
+        },
         "search_images": {
             **_COUNT, "title": "Images a search", "description": "Images that one retrieve task takes.",
         },

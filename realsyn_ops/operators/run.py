@@ -56,8 +56,17 @@ def bucket_behind(connection: Connection, extra: Mapping[str, str]) -> "Bucket":
 
 def rewriter_key() -> str:
     """The rewriter endpoint's API key: the password of the Connection `realsyn_rewriter`, empty when there is none."""
+    return _api_key("realsyn_rewriter")
+
+
+def captioner_key() -> str:
+    """The captioner endpoint's: that of `realsyn_captioner`."""
+    return _api_key("realsyn_captioner")
+
+
+def _api_key(conn_id: str) -> str:
     try:
-        return Connection.get("realsyn_rewriter").password or ""
+        return Connection.get(conn_id).password or ""
     except AirflowNotFoundException:
         return ""
 
@@ -92,14 +101,14 @@ def digest(value: Any) -> str:
 
 
 @contextmanager
-def measured(staging: "Staging", stage: str, shard: str = "all") -> Iterator[dict[str, int]]:
+def measured(staging: "Staging", stage: str, shard: str = "all") -> Iterator[dict[str, Any]]:
     """Record wall seconds, CPU seconds and peak memory of a stage under ``runs/``, for the report.
 
-    What the block puts into the dict is recorded too: numbers that tell of this run and not of its results.
+    What the block puts into the dict is recorded too: what tells of this run and not of its results.
     """
     started = time.time()
     before = resource.getrusage(resource.RUSAGE_SELF)
-    further: dict[str, int] = {}
+    further: dict[str, Any] = {}
     yield further
     after = resource.getrusage(resource.RUSAGE_SELF)
     cost = {

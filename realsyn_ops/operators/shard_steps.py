@@ -15,7 +15,7 @@ from realsyn_ops.settings import settings
 if TYPE_CHECKING:
     from realsyn_ops.io.shards import Staging
 
-Body = Callable[..., "dict[str, int] | None"]
+Body = Callable[..., "dict[str, Any] | None"]
 
 
 class ShardStep:

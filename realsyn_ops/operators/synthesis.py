@@ -1,13 +1,15 @@
 """The task of `pair_texts` that writes the synthetic text: caption, tags, an LLM's merge behind the grounding gate."""
 
-import hashlib
 import json
 import logging
+from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.operators.curation import DECODED_SIDE_PX
 from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE
-from realsyn_ops.operators.run import Work, resolved_preset, rewriter_key
+from realsyn_ops.operators.rewriting import write_captions, write_texts
+from realsyn_ops.operators.run import Work, by_reason, captioner_key, digest, resolved_preset, rewriter_key
 from realsyn_ops.operators.search import paired_rows
 from realsyn_ops.operators.shard_steps import shard_step
 from realsyn_ops.plans import PairPlan
@@ -16,29 +18,31 @@ from realsyn_ops.settings import settings
 if TYPE_CHECKING:
     from realsyn_ops.io.shards import Staging
     from realsyn_ops.io.storage import Bucket
-    from realsyn_ops.kinds import Merge, Rewriter
+    from realsyn_ops.operators.answering import Paid
+    from realsyn_ops.stages.synthesize import Synthesis
 
 log = logging.getLogger(__name__)
 
 
-@shard_step(SYNTHESIZE, api_key=rewriter_key)
-def synthesize(staging: "Staging", work: Work, *, api_key: str) -> None:
+@shard_step(SYNTHESIZE, api_key=rewriter_key, captioner_api_key=captioner_key)
+def synthesize(staging: "Staging", work: Work, *, api_key: str, captioner_api_key: str) -> dict[str, Any]:
     """Caption, tag and rewrite a shard of images; answers already known are not asked for again."""
     import numpy as np
     import pyarrow as pa
 
     from realsyn_ops.image_codec import decode_image
     from realsyn_ops.io import schemas
+    from realsyn_ops.io.answers import Batch
     from realsyn_ops.kinds import Merge
     from realsyn_ops.models.load import load_captioner, load_encoder, load_rewriter, load_tagger
-    from realsyn_ops.stages import synthesize as stage
 
     chosen = PairPlan.from_json(staging.plan_json())
     mine = set(json.loads(staging.get(f"shards-{work['retrieved']}.json"))[work["shard"]])
     retrieved = staging.read_shard(COLLECT, work["retrieved"], "texts").to_pylist()
     rows = [row for row in retrieved if row["key"] in mine]
     asked = [row for row in rows if row["reason"] is None]
-    answers: list[dict[str, Any]] = []
+    made: list[Synthesis] = []
+    paid: list[tuple[str, Paid]] = []
     if asked:
         where: dict[str, Any] = {
             "device": settings().device,
@@ -50,14 +54,16 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str) -> None:
         data = image_bytes(staging.bucket, asked)
         pictures = [decode_image(data[row["key"]], max_side=DECODED_SIDE_PX) for row in asked]
         tags = load_tagger(models.tagger, encoder=encoder, **where).tag(pictures)
-        captions = load_captioner(models.captioner, **where).caption(pictures, tags)
+        batch = Batch(staging.bucket, asked[0]["day"], digest(sorted(row["key"] for row in asked)))
+        captioner = load_captioner(models.captioner, api_key=captioner_api_key, **where)
+        captions, of_captioner = write_captions(batch, captioner, pictures, tags)
         merges = [
             Merge(row["texts"][0], caption, tuple(of_image))
             for row, caption, of_image in zip(asked, captions, tags, strict=True)
         ]
         rewriter = load_rewriter(models.rewriter, api_key=api_key, **where)
-        texts, answers = _answers(staging, rewriter, merges, chosen.day)
-        made = stage.synthesize(merges, texts, max_words=chosen.max_synthetic_words)
+        made, of_rewriter = write_texts(batch, rewriter, merges, max_words=chosen.max_synthetic_words)
+        paid = [*((captioner.name, some) for some in of_captioner), *((rewriter.name, some) for some in of_rewriter)]
         images, _ = paired_rows(staging)
         position = {key: i for i, key in enumerate(images["key"])}
         vectors = images.vectors(np.array([position[row["key"]] for row in asked]))
@@ -73,31 +79,18 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str) -> None:
                 "syn_reason": synthesis.reason or None,
                 "syn_similarity": similarity,
             }
+    answers = sorted((row for _, some in paid for row in some.rows.values()), key=lambda row: row["key"])
     tables = {
         "pairs": pa.Table.from_pylist(rows, schema=schemas.PAIRS),
         "answers": pa.Table.from_pylist(answers, schema=schemas.ANSWERS),
     }
-    staging.write(SYNTHESIZE, work["shard"], tables, {"calls": len(answers), "images": len(rows)})
-    log.info("shard %s: %d images, %d calls of the rewriter", work["shard"], len(rows), len(answers))
-
-
-def _answers(
-    staging: "Staging", rewriter: "Rewriter", merges: "list[Merge]", day: str
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """The rewriter's answer to each merge, cached ones first, and the rows of those that were new."""
-    from realsyn_ops.io.corpus import Corpus
-
-    keys = ["p" + hashlib.sha256(rewriter.payload(merge).encode()).hexdigest()[:32] for merge in merges]
-    corpus = Corpus(staging.bucket)
-    known: dict[str, str] = {}
-    if corpus.exists("answers"):
-        listed = ", ".join(f"'{key}'" for key in sorted(set(keys)))
-        table = corpus.read("answers", ["key", "answer"], where=f"key IN ({listed})")
-        known = dict(zip(table["key"].to_pylist(), table["answer"].to_pylist(), strict=True))
-    asked = {key: merge for key, merge in zip(keys, merges, strict=True) if key not in known}
-    new = dict(zip(asked, rewriter.rewrite(list(asked.values())), strict=True)) if asked else {}
-    rows = [{"key": key, "day": day, "model": rewriter.name, "answer": answer} for key, answer in sorted(new.items())]
-    return [known.get(key, new.get(key, "")) for key in keys], rows
+    refused = Counter(synthesis.reason for synthesis in made if synthesis.reason)
+    counts = by_reason("synthetic_texts", len(made), len(made) - refused.total(), refused)
+    staging.write(SYNTHESIZE, work["shard"], tables, {"calls": len(answers), "images": len(rows), **counts})
+    if asked:
+        batch.compact()
+    log.info("shard %s: %d images, %d paid answers, %s", work["shard"], len(rows), len(answers), counts)
+    return {"spent": [{"model": name, **asdict(some.spent)} for name, some in paid]}
 
 
 def image_bytes(bucket: "Bucket", rows: list[dict[str, Any]]) -> dict[str, bytes]:
