@@ -24,4 +24,4 @@ class GroundingReason(StrEnum):
     DROPS_DOUBT = "drops_doubt"
     EXCHANGED = "exchanged"
     DROPS_TEXT = "drops_text"
-    BOILERPLATE_OPENING = "boilerplate_opening"
+    BOILERPLATE = "boilerplate"
