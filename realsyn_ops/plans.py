@@ -241,3 +241,25 @@ class ReleasePlan(Plan):
         self.require("images_per_cluster", self.images_per_cluster >= 1, "at least 1")
         self.require("shard_pairs", self.shard_pairs >= 1, "at least 1")
         self.require("image_side_px", self.image_side_px >= 16, "at least 16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeachPlan(Plan):
+    """``size``: triples that the teacher is asked about; ``min_accepted_share``: of its answers by the grounding gate,
+    below which nothing is published."""
+
+    size: int = 100_000
+    held_out_share: float = 0.05
+    max_opening_share: float = 0.02
+    min_accepted_share: float = 0.3
+    max_synthetic_words: int = 60
+    shard_triples: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("size", self.size >= 1, "at least 1")
+        self.require("held_out_share", 0 < self.held_out_share < 1, "above 0 and below 1")
+        self.require("max_opening_share", 0 < self.max_opening_share <= 1, "above 0 and at most 1")
+        self.require("min_accepted_share", 0 <= self.min_accepted_share <= 1, "from 0 to 1")
+        self.require("max_synthetic_words", self.max_synthetic_words >= 5, "at least 5")
+        self.require("shard_triples", self.shard_triples >= 1, "at least 1")

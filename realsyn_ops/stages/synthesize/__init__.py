@@ -13,18 +13,26 @@ from typing import Literal
 from realsyn_ops.kinds import Merge
 from realsyn_ops.records import fold_space
 from realsyn_ops.stages.synthesize.grounding import MAX_SYNONYMS, grounding_reason
-from realsyn_ops.stages.synthesize.openings import boilerplate_openings, count_openings, opening
+from realsyn_ops.stages.synthesize.openings import (
+    N_WORDS,
+    boilerplate_openings,
+    count_openings,
+    opening,
+    spread_openings,
+)
 from realsyn_ops.stages.synthesize.reasons import GroundingReason
 from realsyn_ops.stages.synthesize.template import template_text
 
 __all__ = [
     "MAX_SYNONYMS",
+    "N_WORDS",
     "GroundingReason",
     "Synthesis",
     "boilerplate_openings",
     "count_openings",
     "grounding_reason",
     "opening",
+    "spread_openings",
     "synthesize",
     "template_text",
 ]
