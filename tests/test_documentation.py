@@ -24,6 +24,7 @@ FORMS = {
     "cluster_sentences": params.CLUSTER,
     "pair_texts": params.PAIR,
     "release_dataset": params.RELEASE,
+    "teach_rewriter": params.TEACH,
 }
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 CORPUS = {n.lower() for n, v in vars(schemas).items() if n.isupper() and n != "RELEASE" and hasattr(v, "names")}

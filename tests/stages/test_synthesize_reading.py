@@ -11,6 +11,7 @@ from realsyn_ops.stages.synthesize import (
     count_openings,
     grounding_reason,
     opening,
+    spread_openings,
     template_text,
 )
 from realsyn_ops.stages.synthesize.lemmas import bases, synonyms
@@ -132,3 +133,18 @@ def test_an_opening_that_too_many_share_is_found_however_the_texts_are_split() -
     assert boilerplate_openings(counts, len(texts), max_share=0.01, min_texts=31) == frozenset()
     assert opening(habit[0]) == "in this image we"
     assert opening("A short text.") == ""
+
+
+def test_of_texts_that_share_an_opening_the_lowest_hashes_stay() -> None:
+    keys = [f"i{i}" for i in range(100)]
+    texts = [
+        f"In this image we see object {i}." if i % 2 else f"Object {i} stands here in the yard." for i in range(100)
+    ]
+    stays = spread_openings(keys, texts, max_share=0.1, seed=1, min_texts=5)
+    kept = {key for key, stay in zip(keys, stays, strict=True) if stay}
+    assert len(kept) == 60
+    assert {f"i{i}" for i in range(0, 100, 2)} < kept
+    turned = spread_openings(keys[::-1], texts[::-1], max_share=0.1, seed=1, min_texts=5)
+    assert turned[::-1] == stays
+    assert spread_openings(keys, texts, max_share=0.1, seed=2, min_texts=5) != stays
+    assert all(spread_openings(keys, texts, max_share=0.1, seed=1, min_texts=50))
