@@ -1,6 +1,6 @@
 """SmolLM2-135M taught to merge on a CPU: what the grounding gate accepts of its answers before and after.
 
-It is tuned on merges that rules make of WordNet's definitions (`material/gloss_merges.py`) and that pass the gate. It is
+It is tuned on merges that rules make of WordNet's definitions (`material/gloss_merges.py`) and that pass the gate, and
 judged on triples it has not seen: of other definitions, made alike, and of Tux Paint's stamps, whose captions people
 wrote. Before: the same weights asked as the tuned ones are, and as the demo asks them, with the prompt's instruction
 and examples and bound to the words of the sources. What is tuned is thrown away.

@@ -19,6 +19,10 @@ _PRESET = {
     "description": "Which models to use. Empty: this deployment's setting REALSYN_PRESET.",
 }
 _REFIT = {"type": "boolean", "title": "New codebook"}
+_SYNONYMS = {
+    "type": "integer", "minimum": 0, "title": "Synonyms a synthetic text",
+    "description": "So many of its words may be synonyms of its sources' instead of theirs.",
+}  # fmt: skip
 _SEED = {"type": "integer", "minimum": 0, "title": "Seed", "description": "Every random choice of the run follows it."}
 
 
@@ -194,6 +198,7 @@ PAIR = _form(
         "max_synthetic_words": {
             "type": "integer", "minimum": 5, "title": "Words of a synthetic text", "description": "Longer ones go.",
         },
+        "max_synonyms": _SYNONYMS,
         "max_fallback_share": {
             **_SHARE, "title": "Alarm: refused answers",
             "description": "The gate turns red when the grounding gate refuses a larger share of the rewriter's texts, "
@@ -264,6 +269,7 @@ TEACH = _form(
         "max_synthetic_words": {
             "type": "integer", "minimum": 5, "title": "Words of an answer", "description": "Longer ones go.",
         },
+        "max_synonyms": _SYNONYMS,
         "shard_triples": {**_COUNT, "title": "Triples a shard", "description": "Triples that one ask task takes."},
         "seed": _SEED,
     },

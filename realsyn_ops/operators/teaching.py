@@ -128,7 +128,8 @@ def ask(staging: "Staging", work: Work, *, api_key: str) -> dict[str, Any]:
     )
     merges = [Merge(row["text"], row["caption"], tuple(row["tags"])) for row in rows]
     batch = Batch(staging.bucket, max(row["day"] for row in rows), digest(sorted(row["key"] for row in rows)))
-    made, paid = write_texts(batch, teacher, merges, max_words=chosen.max_synthetic_words)
+    limits = {"max_words": chosen.max_synthetic_words, "max_synonyms": chosen.max_synonyms}
+    made, paid = write_texts(batch, teacher, merges, **limits)
     answers = [
         {"key": row["key"], "answer": text.text if text.origin == "rewriter" else None, "reason": text.reason or None}
         for row, text in zip(rows, made, strict=True)
