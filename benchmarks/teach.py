@@ -38,7 +38,7 @@ _N_MADE, _N_STAMPS = 48, 32
 Answers = list[str]
 
 
-def measure(home: Path, console: Console, *, steps: int = 64, examples: int = 4_000, threads: int = 1) -> Measurement:
+def measure(home: Path, console: Console, *, steps: int = 48, examples: int = 4_000, threads: int = 1) -> Measurement:
     """Tuned for so many steps of eight examples, drawn from so many definitions.
 
     Two threads are faster on an idle machine, and ten times slower than one where others use its cores.

@@ -33,13 +33,17 @@ class Adapted(nn.Module):
         return self.layer
 
 
-def add_adapters(model: PreTrainedModel, *, rank: int, scale: float, seed: int) -> list[nn.Parameter]:
-    """Freeze the model and give every projection of its blocks an adapter; returns what is to be trained, in order."""
+def add_adapters(model: PreTrainedModel, *, rank: int, scale: float, n_blocks: int, seed: int) -> list[nn.Parameter]:
+    """Freeze the model and give every projection of its last blocks an adapter; returns what is to be trained.
+
+    Gradients go no deeper than the first block with adapters: half of the blocks are a third of the time less.
+    """
     generator = torch.Generator().manual_seed(seed)
     model.requires_grad_(False)
-    for parent, name, layer in list(_children(model, nn.Linear)):
-        if name in _TARGETS:
-            setattr(parent, name, Adapted(layer, rank, scale, generator))
+    for block in model.model.layers[-n_blocks:]:
+        for parent, name, layer in list(_children(block, nn.Linear)):
+            if name in _TARGETS:
+                setattr(parent, name, Adapted(layer, rank, scale, generator))
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 

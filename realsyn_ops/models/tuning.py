@@ -27,10 +27,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Recipe:
-    """``share_warming``: of the steps, until the learning rate is reached; from there it falls to nothing."""
+    """``n_blocks``: how many of the model's last blocks get adapters. ``share_warming``: of the steps, until the
+    learning rate is reached; from there it falls to nothing."""
 
     n_steps: int
     batch_size: int = 8
+    n_blocks: int = 16
     rank: int = 16
     scale: float = 2.0
     learning_rate: float = 1e-3
@@ -54,7 +56,7 @@ def tune(
     rows = [row for row in (_row(tokenizer, example) for example in examples) if len(row[0]) <= recipe.max_tokens]
     if not rows:
         raise ValueError(f"none of {len(examples)} examples has {recipe.max_tokens} tokens or fewer")
-    weights = add_adapters(model, rank=recipe.rank, scale=recipe.scale, seed=recipe.seed)
+    weights = add_adapters(model, rank=recipe.rank, scale=recipe.scale, n_blocks=recipe.n_blocks, seed=recipe.seed)
     optimizer = AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.n_steps + 1, pct_start=recipe.share_warming

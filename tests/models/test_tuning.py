@@ -54,15 +54,20 @@ def logits(model: LlamaForCausalLM) -> torch.Tensor:
 
 def test_fresh_adapters_change_nothing_and_only_they_are_trained(model: LlamaForCausalLM) -> None:
     before = logits(model)
-    weights = add_adapters(model, rank=4, scale=2.0, seed=1)
+    weights = add_adapters(model, rank=4, scale=2.0, n_blocks=2, seed=1)
     assert torch.equal(logits(model), before)
     assert len(weights) == 2 * 7 * 2
     assert {name.rsplit(".", 1)[1] for name, p in model.named_parameters() if p.requires_grad} == {"first", "second"}
 
 
+def test_blocks_before_the_last_ones_get_no_adapters(model: LlamaForCausalLM) -> None:
+    assert len(add_adapters(model, rank=4, scale=2.0, n_blocks=1, seed=1)) == 7 * 2
+    assert not any(p.requires_grad for p in model.model.layers[0].parameters())
+
+
 def test_merged_adapters_answer_as_adapters_do_and_leave_the_same_shape(model: LlamaForCausalLM) -> None:
     names = list(model.state_dict())
-    weights = add_adapters(model, rank=4, scale=2.0, seed=1)
+    weights = add_adapters(model, rank=4, scale=2.0, n_blocks=2, seed=1)
     with torch.no_grad():
         for i, weight in enumerate(weights):
             weight.add_(0.01 * (i + 1))
