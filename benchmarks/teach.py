@@ -13,7 +13,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ def measure(home: Path, console: Console, *, steps: int = 48, examples: int = 4_
     started, cpu_started = time.monotonic(), time.process_time()
     torch.set_num_threads(threads)
     made, stamps = read_cases(fetch(PACKAGES, home / "cache"))
-    held_out = {"made": [case for case in made if _is_right(case)][:_N_MADE], "stamps": _one_a_synset(stamps)}
+    held_out = {"made": list(islice(filter(_is_right, made), _N_MADE)), "stamps": _one_a_synset(stamps)}
     taught = [case for case in made[-examples:] if _is_right(case)]
     model, tokenizer = load_smollm2(home / "models", "cpu")
 

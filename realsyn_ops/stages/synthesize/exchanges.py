@@ -1,6 +1,6 @@
-"""Words that changed places: who did it, whose it is, what is red. By neighbours, without a parser.
-
-Two words are exchanged where in the answer each stands as, in the sources, only the other one does.
+"""Words that changed places, by their neighbours, without a parser: two words are exchanged where in the answer each
+stands as, in the sources, only the other one does. What is told by single marks (owners, attributes) is in
+`belongings`.
 """
 
 from collections import defaultdict
@@ -83,11 +83,10 @@ def _places(parts: list[Read], *, among: Container[str] | None = None) -> Places
             if word is None or (found and among is not None and found not in among) or _is_led(part, place):
                 link = token.word if token.word in PREPOSITIONS else "be" if token.word in BE else link
                 continue
+            mine = places[word]
             if last is not None and last != word:
                 places[last].add(("right", link, word))
-                places[word].add(("left", link, last))
-            else:
-                places[word].update()
+                mine.add(("left", link, last))
             last, link = word, ""
     return places
 

@@ -1,7 +1,7 @@
 """What an answer may be made of: the words and numbers of the realistic text, the caption and the tags.
 
-A word is known by an *id*: words that share a base have one. What the words say of one
-another is in `counts`, `denials` and `exchanges`.
+A word is known by an *id*: words that share a base have one. What the words say of one another is in `counts`,
+`denials` and `exchanges`.
 """
 
 from itertools import pairwise
