@@ -203,6 +203,7 @@ class PairPlan(Plan):
     own_document: bool = True
     max_uses: int = 0
     max_synthetic_words: int = 60
+    max_synonyms: int = 2
     max_fallback_share: float = 0.9
     max_unanswered_share: float = 0.05
 
@@ -216,6 +217,7 @@ class PairPlan(Plan):
         self.require("max_uses", self.max_uses >= 0, "0 (no limit) or more")
         self.require("max_text_similarity", 0 < self.max_text_similarity <= 1, "above 0 and at most 1")
         self.require("max_synthetic_words", self.max_synthetic_words >= 5, "at least 5")
+        self.require("max_synonyms", self.max_synonyms >= 0, "0 or more")
         self.require("max_fallback_share", 0 < self.max_fallback_share <= 1, "above 0 and at most 1")
         self.require("max_unanswered_share", 0 < self.max_unanswered_share <= 1, "above 0 and at most 1")
 
@@ -241,3 +243,27 @@ class ReleasePlan(Plan):
         self.require("images_per_cluster", self.images_per_cluster >= 1, "at least 1")
         self.require("shard_pairs", self.shard_pairs >= 1, "at least 1")
         self.require("image_side_px", self.image_side_px >= 16, "at least 16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeachPlan(Plan):
+    """``size``: triples that the teacher is asked about; ``min_accepted_share``: of its answers by the grounding gate,
+    below which nothing is published."""
+
+    size: int = 100_000
+    held_out_share: float = 0.05
+    max_opening_share: float = 0.02
+    min_accepted_share: float = 0.3
+    max_synthetic_words: int = 60
+    max_synonyms: int = 2
+    shard_triples: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("size", self.size >= 1, "at least 1")
+        self.require("held_out_share", 0 < self.held_out_share < 1, "above 0 and below 1")
+        self.require("max_opening_share", 0 < self.max_opening_share <= 1, "above 0 and at most 1")
+        self.require("min_accepted_share", 0 <= self.min_accepted_share <= 1, "from 0 to 1")
+        self.require("max_synthetic_words", self.max_synthetic_words >= 5, "at least 5")
+        self.require("max_synonyms", self.max_synonyms >= 0, "0 or more")
+        self.require("shard_triples", self.shard_triples >= 1, "at least 1")

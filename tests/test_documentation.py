@@ -24,6 +24,7 @@ FORMS = {
     "cluster_sentences": params.CLUSTER,
     "pair_texts": params.PAIR,
     "release_dataset": params.RELEASE,
+    "teach_rewriter": params.TEACH,
 }
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 _RELEASED = ("RELEASE", "REALSYN")

@@ -1,4 +1,7 @@
-"""Releases: immutable folders ``releases/<version>/`` that exist once their manifest does."""
+"""Releases: immutable folders ``releases/<version>/`` that exist once their manifest does.
+
+Sets of lessons are published in the same way under another root.
+"""
 
 import hashlib
 import json
@@ -10,9 +13,11 @@ from typing import Any
 from realsyn_ops.errors import CorruptShardError, PermanentError
 from realsyn_ops.io.storage import Bucket
 
+RELEASES = "releases"
 
-def is_published(bucket: Bucket, version: str) -> bool:
-    return bucket.exists(_manifest_key(version))
+
+def is_published(bucket: Bucket, version: str, *, root: str = RELEASES) -> bool:
+    return bucket.exists(_manifest_key(version, root))
 
 
 def versions(bucket: Bucket) -> list[str]:
@@ -33,6 +38,8 @@ def publish_release(
     files: list[dict[str, Any]],
     texts: Mapping[str, bytes],
     facts: Mapping[str, Any],
+    *,
+    root: str = RELEASES,
 ) -> None:
     """Copy staged files, write the texts, then the manifest by a conditional put.
 
@@ -43,19 +50,22 @@ def publish_release(
     for name, data in sorted(texts.items()):
         listed.append({"path": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
     manifest = json.dumps({**facts, "files": listed}, sort_keys=True, indent=1).encode()
-    if bucket.find(_manifest_key(version)) in {None, manifest}:
+    if bucket.find(_manifest_key(version, root)) in {None, manifest}:
         for file in files:
-            bucket.copy(f"{staged}/{file['path']}", f"releases/{version}/{file['path']}")
+            bucket.copy(f"{staged}/{file['path']}", f"{root}/{version}/{file['path']}")
         for name, data in sorted(texts.items()):
-            bucket.put(f"releases/{version}/{name}", data)
-        if bucket.put_new(_manifest_key(version), manifest) or bucket.get(_manifest_key(version)) == manifest:
+            bucket.put(f"{root}/{version}/{name}", data)
+        if (
+            bucket.put_new(_manifest_key(version, root), manifest)
+            or bucket.get(_manifest_key(version, root)) == manifest
+        ):
             return
-    raise PermanentError(f"release {version} is published with other contents; a version never changes")
+    raise PermanentError(f"{root}/{version} is published with other contents; a version never changes")
 
 
-def read_manifest(bucket: Bucket, version: str) -> dict[str, Any]:
+def read_manifest(bucket: Bucket, version: str, *, root: str = RELEASES) -> dict[str, Any]:
     """Raises PermanentError when the version is not published."""
-    return json.loads(bucket.get(_manifest_key(version)))
+    return json.loads(bucket.get(_manifest_key(version, root)))
 
 
 def download_release(bucket: Bucket, version: str, into: Path) -> Path:
@@ -79,5 +89,5 @@ def _is_manifest(key: str) -> bool:
     return key.count("/") == 2 and key.endswith("/manifest.json")
 
 
-def _manifest_key(version: str) -> str:
-    return f"releases/{version}/manifest.json"
+def _manifest_key(version: str, root: str = RELEASES) -> str:
+    return f"{root}/{version}/manifest.json"

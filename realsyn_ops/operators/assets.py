@@ -1,4 +1,4 @@
-"""Every Asset in the order of the flow: the map of the project. A day is the partition of all but the last."""
+"""Every Asset in the order of the flow: the map of the project. A day is the partition of all but the last two."""
 
 from airflow.sdk import Asset
 
@@ -12,3 +12,4 @@ CURATED_IMAGES = Asset(name="curated_images", uri=f"{_CORPUS}/curated_images")
 SENTENCE_CLUSTERS = Asset(name="sentence_clusters", uri=f"{_CORPUS}/sentence_clusters")
 PAIRS = Asset(name="pairs", uri=f"{_CORPUS}/pairs")
 RELEASES = Asset(name="releases", uri=f"s3://{settings().bucket}/releases")
+LESSONS = Asset(name="lessons", uri=f"s3://{settings().bucket}/lessons")

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from realsyn_ops.plans import ClusterPlan, CuratePlan, IngestPlan, PairPlan, Plan, ReleasePlan
+from realsyn_ops.plans import ClusterPlan, CuratePlan, IngestPlan, PairPlan, Plan, ReleasePlan, TeachPlan
 
 _SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
 _COUNT = {"type": "integer", "minimum": 1}
@@ -19,12 +19,17 @@ _PRESET = {
     "description": "Which models to use. Empty: this deployment's setting REALSYN_PRESET.",
 }
 _REFIT = {"type": "boolean", "title": "New codebook"}
+_SYNONYMS = {
+    "type": "integer", "minimum": 0, "title": "Synonyms a synthetic text",
+    "description": "So many of its words may be synonyms of its sources' instead of theirs.",
+}  # fmt: skip
 _SEED = {"type": "integer", "minimum": 0, "title": "Seed", "description": "Every random choice of the run follows it."}
 
 
 def _form(plan: type[Plan], shape: dict[str, dict[str, Any]]) -> dict[str, Param]:
     defaults = {field.name: field.default for field in fields(plan)}
-    return {name: Param(None if name == "preset" else defaults[name], **schema) for name, schema in shape.items()}
+    defaults |= {"preset": None, "teacher": ""}  # the task makes models of them
+    return {name: Param(defaults[name], **schema) for name, schema in shape.items()}
 
 
 INGEST = _form(
@@ -193,6 +198,7 @@ PAIR = _form(
         "max_synthetic_words": {
             "type": "integer", "minimum": 5, "title": "Words of a synthetic text", "description": "Longer ones go.",
         },
+        "max_synonyms": _SYNONYMS,
         "max_fallback_share": {
             **_SHARE, "title": "Alarm: refused answers",
             "description": "The gate turns red when the grounding gate refuses a larger share of the rewriter's texts, "
@@ -236,6 +242,35 @@ RELEASE = _form(
             "type": "integer", "minimum": 16, "title": "Image side (px)",
             "description": "Images in the tars are reduced to this shorter side (the handbook: 224).",
         },
+        "seed": _SEED,
+    },
+)  # fmt: skip
+
+TEACH = _form(
+    TeachPlan,
+    {
+        "teacher": {
+            "type": "string", "title": "Teacher",
+            "description": "The model that answers, as http://host:8000/v1#model. Empty: this deployment's rewriter.",
+        },
+        "size": {**_COUNT, "title": "Triples", "description": "That the teacher is asked about (the paper: 100,000)."},
+        "held_out_share": {
+            **_SHARE, "exclusiveMaximum": 1, "title": "Held out",
+            "description": "Share of the realistic texts whose lessons are for examining.",
+        },
+        "max_opening_share": {
+            **_SHARE, "title": "Openings",
+            "description": "No first four words begin a larger share of the lessons: a habit would be learnt.",
+        },
+        "min_accepted_share": {
+            "type": "number", "minimum": 0, "maximum": 1, "title": "Accepted, at least",
+            "description": "Nothing is published when the grounding gate accepts a smaller share of the answers.",
+        },
+        "max_synthetic_words": {
+            "type": "integer", "minimum": 5, "title": "Words of an answer", "description": "Longer ones go.",
+        },
+        "max_synonyms": _SYNONYMS,
+        "shard_triples": {**_COUNT, "title": "Triples a shard", "description": "Triples that one ask task takes."},
         "seed": _SEED,
     },
 )  # fmt: skip

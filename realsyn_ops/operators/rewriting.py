@@ -22,21 +22,21 @@ _UNPAID = {"refused": "endpoint_refused", "failed": "endpoint_failed", "unasked"
 
 
 def write_texts(
-    batch: "Batch", rewriter: Rewriter, merges: list[Merge], *, max_words: int
+    batch: "Batch", rewriter: Rewriter, merges: list[Merge], **limits: int
 ) -> "tuple[list[Synthesis], list[Paid]]":
     """A synthetic text for each merge. What the grounding gate refuses is asked for once more, with the reason; refused
-    again, or without an answer, the template stands in."""
+    again, or without an answer, the template stands in. ``limits``: the gate's."""
     from realsyn_ops.stages.synthesize import synthesize
 
     first = ask_once(batch, rewriter, [Question(merge) for merge in merges])
     texts = [answer.text for answer in first.answers]
-    made = synthesize(merges, texts, max_words=max_words)
+    made = synthesize(merges, texts, **limits)
     _note(first, made)
     again = [i for i, text in enumerate(made) if text.reason and first.answers[i].is_paid and rewriter.takes_reasons]
     second = ask_once(batch, rewriter, [Question(merges[i], texts[i], made[i].reason) for i in again], n_try=2)
     for i, answer in zip(again, second.answers, strict=True):
         texts[i] = answer.text if answer.is_paid else texts[i]
-    made = synthesize(merges, texts, max_words=max_words)
+    made = synthesize(merges, texts, **limits)
     _note(second, [made[i] for i in again])
     reasons = [_UNPAID.get(answer.finish, text.reason) for answer, text in zip(first.answers, made, strict=True)]
     return [replace(text, reason=reason) for text, reason in zip(made, reasons, strict=True)], [first, second]

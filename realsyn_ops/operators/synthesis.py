@@ -62,7 +62,8 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str, captioner_api_ke
             for row, caption, of_image in zip(asked, captions, tags, strict=True)
         ]
         rewriter = load_rewriter(models.rewriter, api_key=api_key, **where)
-        made, of_rewriter = write_texts(batch, rewriter, merges, max_words=chosen.max_synthetic_words)
+        limits = {"max_words": chosen.max_synthetic_words, "max_synonyms": chosen.max_synonyms}
+        made, of_rewriter = write_texts(batch, rewriter, merges, **limits)
         paid = [*((captioner.name, some) for some in of_captioner), *((rewriter.name, some) for some in of_rewriter)]
         images, _ = paired_rows(staging)
         position = {key: i for i, key in enumerate(images["key"])}

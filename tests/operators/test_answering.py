@@ -30,7 +30,7 @@ from tests.models.chat_server import ChatServer, chat_server, said
 
 N = 400
 NEST = Merge("Magpies build large nests of twigs in tall trees.", "a photo of a magpie", ("magpie", "tree"))
-GOOD = "A magpie builds large nests of twigs in tall trees."
+GOOD = "Large nests of twigs in tall trees are built by a magpie."
 INVENTED = "The eagle builds large nests of twigs in tall trees of Paris."
 
 
