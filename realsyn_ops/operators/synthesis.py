@@ -10,6 +10,7 @@ from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE
 from realsyn_ops.operators.run import Work, resolved_preset, rewriter_key
 from realsyn_ops.operators.search import paired_rows
 from realsyn_ops.operators.shard_steps import shard_step
+from realsyn_ops.operators.tag_lists import mined_tags
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.settings import settings
 
@@ -49,7 +50,10 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str) -> None:
         encoder = load_encoder(models.encoder, **where)
         data = image_bytes(staging.bucket, asked)
         pictures = [decode_image(data[row["key"]], max_side=DECODED_SIDE_PX) for row in asked]
-        tags = load_tagger(models.tagger, encoder=encoder, **where).tag(pictures)
+        images, _ = paired_rows(staging)
+        vectors = images.vectors(images.positions([row["key"] for row in asked]))
+        listed = mined_tags(staging.bucket, models.tagger)
+        tags = load_tagger(models.tagger, encoder=encoder, tags=listed, **where).tag(pictures, vectors)
         captions = load_captioner(models.captioner, **where).caption(pictures, tags)
         merges = [
             Merge(row["texts"][0], caption, tuple(of_image))
@@ -58,9 +62,6 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str) -> None:
         rewriter = load_rewriter(models.rewriter, api_key=api_key, **where)
         texts, answers = _answers(staging, rewriter, merges, chosen.day)
         made = stage.synthesize(merges, texts, max_words=chosen.max_synthetic_words)
-        images, _ = paired_rows(staging)
-        position = {key: i for i, key in enumerate(images["key"])}
-        vectors = images.vectors(np.array([position[row["key"]] for row in asked]))
         similarities = np.einsum("ij,ij->i", vectors, encoder.encode_texts([m.text for m in made])).round(5)
         for row, caption, of_image, synthesis, similarity in zip(
             asked, captions, tags, made, similarities.tolist(), strict=True
