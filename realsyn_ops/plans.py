@@ -226,7 +226,7 @@ class MinePlan(Plan):
     ``top_images``: how many of the images that agree most with a phrase tell it, out of a sample of ``max_images``."""
 
     size: int = 8_000
-    min_sentences: int = 3
+    min_sentences: int = 2
     min_concreteness: float = 0.25
     max_similarity: float = 0.9
     top_images: int = 8

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MAX_TAGS = 5
 _LOGIT_SCALE = 100.0
-_NEAR_BEST = 0.8
+_NEAR_BEST = 0.7
 _STANDS_OUT = 4.0
 _MAD_TO_DEVIATION = 1.4826
 _BLOCK = 1_024
@@ -77,7 +77,7 @@ def outstanding(cosines: np.ndarray, tags: list[str]) -> list[list[str]]:
     """For a list of thousands with much between them, where a softmax would share an image out among synonyms.
 
     At most five that come near to the best, none where none stands out, told by how far a cosine lies above the median
-    over the list, so that neither the encoder's scale nor the list's length matters: at least four fifths of the best
+    over the list, so that neither the encoder's scale nor the list's length matters: at least seven tenths of the best
     one's distance, and that at least four deviations, which the highest of thousands of cosines hardly reaches by
     chance.
     """

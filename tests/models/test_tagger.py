@@ -46,7 +46,7 @@ def load(
 
 def test_an_image_gets_the_tags_its_own_vector_is_near_to_best_first(tmp_path: Path) -> None:
     encoder = Words("words")
-    vectors = vectors_of(encoder, {"tag 7": 1.0}, {"tag 3": 1.0, "tag 200": 0.95}, {"tag 9": 1.0, "tag 11": 0.3})
+    vectors = vectors_of(encoder, {"tag 7": 1.0}, {"tag 3": 1.0, "tag 200": 0.95}, {"tag 9": 1.0, "tag 11": 0.5})
     assert load(encoder, tmp_path).tag(NOT_LOOKED_AT, vectors) == [["tag 7"], ["tag 3", "tag 200"], ["tag 9"]]
 
 
@@ -57,7 +57,7 @@ def test_an_image_that_no_tag_stands_out_for_gets_none(tmp_path: Path) -> None:
 
 def test_the_choice_depends_on_neither_scale_nor_offset_of_the_cosines() -> None:
     cosines = np.random.default_rng(1).normal(0, 0.1, (4, 300))
-    cosines[[0, 1, 1], [5, 8, 9]] = 0.9, 0.8, 0.75
+    cosines[[0, 0, 1, 1], [5, 6, 8, 9]] = 0.9, 0.55, 0.8, 0.6
     cosines[3, 20:27] = 0.9
     names = [str(i) for i in range(300)]
     found = outstanding(cosines, names)
