@@ -60,6 +60,10 @@ def test_forms_of_a_word_are_one_candidate_named_by_the_most_frequent() -> None:
     rows = {row["phrase"]: row["n_sentences"] for row in found.to_pylist()}
     assert rows == {"bird": 5, "red bird": 2, "tree": 3, "idea": 2, "berries": 2}
     assert rejected == {}
+    forms, _ = candidates(table(("gnome", 1), ("gnomes", 3), ("elf", 2)), min_sentences=1, n=10)
+    assert forms.select(["phrase", "n_sentences"]).to_pylist() == [
+        {"phrase": "elf", "n_sentences": 2}, {"phrase": "gnomes", "n_sentences": 4},
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
