@@ -218,11 +218,9 @@ def _real_vectors(cache: Path, models: Path, console: Console) -> dict[str, np.n
             console.print(f"embedding {len(row)} definitions: some minutes", highlight=False)
             np.save(folder / "definitions.npy", encoder.encode_texts([definitions.texts[s] for s in row]))
         described = [
-            (picture, row[synset])
-            for picture, synset in read_stamps(
-                packages["tuxpaint-stamps-default"] / "usr/share/tuxpaint/stamps", definitions
-            )
-            if synset in row
+            (stamp.picture, row[stamp.synset])
+            for stamp in read_stamps(packages["tuxpaint-stamps-default"] / "usr/share/tuxpaint/stamps", definitions)
+            if stamp.synset in row
         ]
         np.save(folder / "stamps.npy", encoder.encode_images([picture for picture, _ in described])[0])
         np.save(folder / "labels.npy", np.array([label for _, label in described]))

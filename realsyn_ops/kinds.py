@@ -49,6 +49,10 @@ class Parser(Protocol):
 
     def parse(self, texts: list[str]) -> list[Parse]: ...
 
+    def noun_phrases(self, texts: list[str]) -> list[list[str]]:
+        """Per text its distinct noun phrases of one to three words, in lower case and sorted."""
+        ...
+
 
 class LanguageIdentifier(Protocol):
     name: str
@@ -61,8 +65,9 @@ class LanguageIdentifier(Protocol):
 class Tagger(Protocol):
     name: str
 
-    def tag(self, images: "list[Image]") -> list[list[str]]:
-        """Tags per image, best first."""
+    def tag(self, images: "list[Image]", vectors: "np.ndarray") -> list[list[str]]:
+        """Tags per image, best first. ``vectors`` (n, dim) are the images' joint rows by the run's encoder: a tagger
+        that scores a list in the encoder's space looks at these and not at the images."""
         ...
 
 

@@ -17,6 +17,7 @@ from realsyn_ops.errors import BadPlanError
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
+_VERSION = re.compile(r"([0-9a-f]{16})?")
 
 
 def check_day(value: object) -> str:
@@ -190,7 +191,8 @@ class ClusterPlan(Plan):
 @dataclass(frozen=True, kw_only=True)
 class PairPlan(Plan):
     """``target_recall``: share of the texts of an exact search that the probes must find; decides how many clusters an
-    image probes, unless ``n_probes`` is above 0 (the paper: 1)."""
+    image probes, unless ``n_probes`` is above 0 (the paper: 1). ``tag_list``: version of a mined list of tags, empty:
+    the tagger's own."""
 
     day: str
     codebook: str = ""
@@ -206,6 +208,7 @@ class PairPlan(Plan):
     max_synonyms: int = 2
     max_fallback_share: float = 0.9
     max_unanswered_share: float = 0.05
+    tag_list: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -220,6 +223,30 @@ class PairPlan(Plan):
         self.require("max_synonyms", self.max_synonyms >= 0, "0 or more")
         self.require("max_fallback_share", 0 < self.max_fallback_share <= 1, "above 0 and at most 1")
         self.require("max_unanswered_share", 0 < self.max_unanswered_share <= 1, "above 0 and at most 1")
+        self.require("tag_list", bool(_VERSION.fullmatch(self.tag_list)), "empty or 16 digits of 0-9 and a-f")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinePlan(Plan):
+    """``size`` of the whole list (the paper: 8,000). ``min_concreteness``: a quantile of the base tags' concreteness;
+    ``top_images``: how many of the images that agree most with a phrase tell it, out of a sample of ``max_images``."""
+
+    size: int = 8_000
+    min_sentences: int = 2
+    min_concreteness: float = 0.25
+    max_similarity: float = 0.9
+    top_images: int = 8
+    max_images: int = 50_000
+    shard_sentences: int = 20_000
+    shard_phrases: int = 4_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("min_sentences", "top_images", "max_images", "shard_sentences", "shard_phrases"):
+            self.require(name, getattr(self, name) >= 1, "at least 1")
+        self.require("size", self.size >= 2, "at least 2")
+        self.require("min_concreteness", 0 <= self.min_concreteness <= 1, "from 0 to 1")
+        self.require("max_similarity", 0 < self.max_similarity <= 1, "above 0 and at most 1")
 
 
 @dataclass(frozen=True, kw_only=True)

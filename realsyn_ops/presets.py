@@ -21,6 +21,7 @@ SPECS: dict[str, dict[str, str]] = {
         "demo": r"demo",
         "clip-zero-shot": r"clip-zero-shot",
         "clip-zero-shot:PATH_OF_A_TAG_LIST": r"clip-zero-shot:\S.*",
+        "mined:VERSION_OF_A_TAG_LIST": r"mined:[0-9a-f]{16}",
     },
     "captioner": {
         "template": r"template",

@@ -23,6 +23,7 @@ FORMS = {
     "curate_images": params.CURATE,
     "cluster_sentences": params.CLUSTER,
     "pair_texts": params.PAIR,
+    "mine_tags": params.MINE,
     "release_dataset": params.RELEASE,
     "teach_rewriter": params.TEACH,
 }

@@ -19,6 +19,7 @@ from realsyn_ops.plans import (
     ClusterPlan,
     CuratePlan,
     IngestPlan,
+    MinePlan,
     PairPlan,
     Plan,
     ReleasePlan,
@@ -29,8 +30,8 @@ from realsyn_ops.plans import (
 
 ROOT = Path(__file__).parents[1]
 PLANS: dict[type[Plan], Plan] = {
-    kind: kind(inputs="in", code="c0de", **({} if kind is ReleasePlan else {"day": "2025-02-18"}))
-    for kind in (IngestPlan, CuratePlan, ClusterPlan, PairPlan, ReleasePlan)
+    kind: kind(inputs="in", code="c0de", **({} if kind in (MinePlan, ReleasePlan) else {"day": "2025-02-18"}))
+    for kind in (IngestPlan, CuratePlan, ClusterPlan, PairPlan, MinePlan, ReleasePlan)
 }
 EVERY = [pytest.param(plan, id=kind.__name__) for kind, plan in PLANS.items()]
 
@@ -45,7 +46,7 @@ def other_value(value: Any) -> Any:
         case tuple():
             return (("encoder", "demo"),)
         case _:
-            return {"demo": "clip", "failed": "all", "en": "de"}.get(value, "2025-02-19")
+            return {"demo": "clip", "failed": "all", "en": "de", "": "0123456789abcdef"}.get(value, "2025-02-19")
 
 
 @pytest.mark.parametrize("day", ["2025-02-18", "2024-02-29", "1999-12-31"])
@@ -123,6 +124,15 @@ def test_any_other_key_is_refused_by_its_rule(key: object, rule: str) -> None:
         (PairPlan, "max_uses", [-1], [0, 1]),
         (PairPlan, "max_text_similarity", [0, 1.01], [0.01, 1]),
         (PairPlan, "max_synthetic_words", [4], [5]),
+        (PairPlan, "tag_list", ["newest", "0123456789ABCDEF", "0123456789abcde"], ["", "0123456789abcdef"]),
+        (MinePlan, "size", [1], [2]),
+        (MinePlan, "min_sentences", [0], [1]),
+        (MinePlan, "min_concreteness", [-0.01, 1.01], [0, 1]),
+        (MinePlan, "max_similarity", [0, 1.01], [0.01, 1]),
+        (MinePlan, "top_images", [0], [1]),
+        (MinePlan, "max_images", [0], [1]),
+        (MinePlan, "shard_sentences", [0], [1]),
+        (MinePlan, "shard_phrases", [0], [1]),
         (ReleasePlan, "size", [-1], [0, 1]),
         (ReleasePlan, "share", [0, 1.01], [0.01, 1]),
         (ReleasePlan, "lower_quantile", [-0.01, 0.5], [0, 0.49]),
@@ -152,15 +162,17 @@ def test_a_lower_bound_is_held_against_its_upper_one(field: str, changes: dict[s
 
 
 def test_the_numbers_of_the_paper_are_the_defaults() -> None:
-    curate, cluster, pair = PLANS[CuratePlan], PLANS[ClusterPlan], PLANS[PairPlan]
+    curate, cluster, pair, mine = PLANS[CuratePlan], PLANS[ClusterPlan], PLANS[PairPlan], PLANS[MinePlan]
     assert isinstance(curate, CuratePlan)
     assert isinstance(cluster, ClusterPlan)
     assert isinstance(pair, PairPlan)
+    assert isinstance(mine, MinePlan)
     assert (curate.min_side_px, curate.max_aspect) == (100, 3.0)
     assert (cluster.min_words, cluster.max_words) == (3, 81)
     assert (cluster.min_relations, cluster.min_actions, cluster.min_entropy) == (1, 1, 0.3)
     assert (cluster.min_perplexity, cluster.max_perplexity) == (30.0, 200.0)
     assert (cluster.sentences_per_cluster, pair.n_texts) == (420, 3)
+    assert mine.size == 8_000
 
 
 def test_the_bounds_of_a_release_drop_fifteen_percent_like_the_paper() -> None:

@@ -44,6 +44,17 @@ class Definitions:
     kinds: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Stamp:
+    """``picture`` on white; ``word``: the longest ending of its text that WordNet knows, and ``synset`` what describes
+    it, both None where nothing does."""
+
+    path: Path
+    picture: Image.Image
+    word: str | None
+    synset: str | None
+
+
 def read_definitions(wordnet: Path) -> Definitions:
     """WordNet's nouns (wndb(5WN)): the definition of each without its examples."""
     texts, kinds, senses = {}, {}, {}
@@ -57,8 +68,8 @@ def read_definitions(wordnet: Path) -> Definitions:
     return Definitions(texts, senses, kinds)
 
 
-def read_stamps(stamps: Path, definitions: Definitions) -> Iterator[tuple[Image.Image, str | None]]:
-    """Each stamp on white and the synset that describes it, or None, in order of the files."""
+def read_stamps(stamps: Path, definitions: Definitions) -> Iterator[Stamp]:
+    """In order of the files."""
     for path in sorted(path for category in _SENSES for path in (stamps / category).rglob("*.png")):
         description = path.with_suffix(".txt")
         if not description.exists():
@@ -66,7 +77,8 @@ def read_stamps(stamps: Path, definitions: Definitions) -> Iterator[tuple[Image.
         picture = flat(Image.open(path))
         if min(picture.size) >= MIN_SIDE_PX:
             line = description.read_text("utf-8", "replace").split("\n")[0]
-            yield picture, _described(line, path.relative_to(stamps).parts[0], definitions)
+            word, synset = _described(line, path.relative_to(stamps).parts[0], definitions)
+            yield Stamp(path, picture, word if synset else None, synset)
 
 
 def flat(picture: Image.Image) -> Image.Image:
@@ -77,7 +89,7 @@ def flat(picture: Image.Image) -> Image.Image:
     return ground.convert("RGB")
 
 
-def _described(line: str, category: str, definitions: Definitions) -> str | None:
+def _described(line: str, category: str, definitions: Definitions) -> tuple[str, str | None]:
     text = re.sub(r"\(.*?\)|[“”]", "", line).strip().rstrip(".!").lower().replace("’", "'")
     text = re.split(r"[,;:—]| on | with | in | from | for | covered ", text)[0]
     text = re.sub(r"^(an?|the|some|two|three)\s+", "", text).strip()
@@ -88,12 +100,12 @@ def _described(line: str, category: str, definitions: Definitions) -> str | None
         if word is None:
             continue
         if _NOT_MEANT.fullmatch(word):
-            return None
+            return word, None
         senses = definitions.senses[word]
         if word in _MEANT:
-            return next((s for s in senses if _MEANT[word] in definitions.texts[s]), None)
-        return next((s for kind in _SENSES[category] for s in senses if definitions.kinds[s] == kind), None)
-    return None
+            return word, next((s for s in senses if _MEANT[word] in definitions.texts[s]), None)
+        return word, next((s for kind in _SENSES[category] for s in senses if definitions.kinds[s] == kind), None)
+    return "", None
 
 
 def _known(word: str, definitions: Definitions) -> str | None:

@@ -4,7 +4,6 @@ An image is the mean of its likeliest classes' *names* in MiniLM's space, weight
 ImageNet's class definitions are WordNet's, and the demo's sentences are too. Far below a real CLIP; it knows no people.
 """
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from realsyn_ops.models.batches import length_batches, unit_rows
 from realsyn_ops.models.image_classes import FEATURES, class_names, load_classifier
+from realsyn_ops.models.kept_vectors import kept_vectors
 from realsyn_ops.models.packages import package_path, package_revision
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class DemoEncoder:
         self._text_model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval().to(device)
         self.name = f"conse({self._classifier.name}, {package_revision(_TEXT_PACKAGE)})"
         self._centre = np.zeros(self.dim, dtype=np.float32)
-        names = self._read_names(models_path / f"class-names-{package_revision(_TEXT_PACKAGE)}.npy")
+        path = models_path / f"class-names-{package_revision(_TEXT_PACKAGE)}.npy"  # before centring
+        names = kept_vectors(path, lambda: self.encode_texts(class_names()))
         self._centre = names.mean(axis=0)
         self._anchors = unit_rows(names - self._centre)
 
@@ -66,15 +67,6 @@ class DemoEncoder:
                 mask[row, : len(tokens[position])] = 1
             rows[positions] = self._mean_tokens(ids, mask)[: len(positions)]
         return unit_rows(unit_rows(rows) - self._centre)
-
-    def _read_names(self, path: Path) -> np.ndarray:
-        """The class names' rows before centring, kept in a file: every task's process needs them."""
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".class-names-", delete=False) as file:
-                np.save(file, self.encode_texts(class_names()))
-            Path(file.name).replace(path)
-        return np.load(path, allow_pickle=False)
 
     def _mean_tokens(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         real = torch.from_numpy(mask).to(self._device)

@@ -37,14 +37,21 @@ def load_encoder(spec: str, *, device: str, threads: int, models_path: Path) -> 
 
 
 @_once
-def load_tagger(spec: str, *, encoder: Encoder, device: str, threads: int, models_path: Path) -> Tagger:
+def load_tagger(
+    spec: str, *, encoder: Encoder, device: str, threads: int, models_path: Path, tags: tuple[str, ...] = ()
+) -> Tagger:
+    """``tags``: those of a mined list, which lies in the bucket."""
     with _loading("tagger", spec):
         _prepare_torch(threads)
-        from realsyn_ops.models.tagger import ClassTagger, ZeroShotTagger
+        from realsyn_ops.models.tagger import ClassTagger, ZeroShotTagger, base_tags, likely, outstanding
 
         if spec == "demo":
             return ClassTagger(device)
-        return ZeroShotTagger(encoder, spec.removeprefix("clip-zero-shot").removeprefix(":"))
+        if not spec.startswith("mined:"):
+            return ZeroShotTagger(encoder, base_tags(spec), models_path, likely)
+        if not tags:
+            raise PermanentError(f"the tagger {spec!r} was given no tags")
+        return ZeroShotTagger(encoder, tags, models_path, outstanding)
 
 
 @_once

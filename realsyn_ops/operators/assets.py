@@ -1,4 +1,7 @@
-"""Every Asset in the order of the flow: the map of the project. A day is the partition of all but the last two."""
+"""Every Asset in the order of the flow: the map of the project. A day is the partition of all but the last three.
+
+Nothing starts by `TAG_LISTS`: a run names the version it wants.
+"""
 
 from airflow.sdk import Asset
 
@@ -11,5 +14,6 @@ SENTENCES = Asset(name="sentences", uri=f"{_CORPUS}/sentences")
 CURATED_IMAGES = Asset(name="curated_images", uri=f"{_CORPUS}/curated_images")
 SENTENCE_CLUSTERS = Asset(name="sentence_clusters", uri=f"{_CORPUS}/sentence_clusters")
 PAIRS = Asset(name="pairs", uri=f"{_CORPUS}/pairs")
+TAG_LISTS = Asset(name="tag_lists", uri=f"{_CORPUS}/tag_lists")
 RELEASES = Asset(name="releases", uri=f"s3://{settings().bucket}/releases")
 LESSONS = Asset(name="lessons", uri=f"s3://{settings().bucket}/lessons")

@@ -153,6 +153,13 @@ class KeptRows:
     def __getitem__(self, column: str) -> list[Any]:
         return self.table[column].to_pylist()
 
+    def positions(self, keys: list[str]) -> "np.ndarray":
+        """Where these keys stand; raises KeyError for one that is not there."""
+        import numpy as np
+
+        places = {key: i for i, key in enumerate(self["key"])}
+        return np.fromiter((places[key] for key in keys), np.int64, len(keys))
+
     @property
     def dim(self) -> int:
         """Length of a vector."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from realsyn_ops.plans import ClusterPlan, CuratePlan, IngestPlan, PairPlan, Plan, ReleasePlan, TeachPlan
+from realsyn_ops.plans import ClusterPlan, CuratePlan, IngestPlan, MinePlan, PairPlan, Plan, ReleasePlan, TeachPlan
 
 _SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
 _COUNT = {"type": "integer", "minimum": 1}
@@ -208,10 +208,48 @@ PAIR = _form(
             **_SHARE, "title": "Alarm: no answer",
             "description": "The gate turns red when the rewriter's endpoint leaves a larger share without an answer.",
         },
+        "tag_list": {
+            "type": "string", "pattern": "^([0-9a-f]{16})?$", "title": "List of tags",
+            "description": "Version of a list that mine_tags made. Empty: the tagger's own list. Pairs made with "
+            "another list are made anew.",
+        },
         "search_images": {
             **_COUNT, "title": "Images a search", "description": "Images that one retrieve task takes.",
         },
         "shard_images": {**_COUNT, "title": "Images a shard", "description": "Images that one synthesize task takes."},
+    },
+)  # fmt: skip
+
+MINE = _form(
+    MinePlan,
+    {
+        "preset": _PRESET,
+        "size": {
+            "type": "integer", "minimum": 2, "title": "Tags",
+            "description": "Tags of the whole list, those of the tagger included (the paper: 8,000). Fewer where the "
+            "corpus has fewer.",
+        },
+        "min_sentences": {
+            **_COUNT, "title": "Sentences, at least", "description": "Phrases that fewer sentences have are no tags.",
+        },
+        "min_concreteness": {
+            "type": "number", "minimum": 0, "maximum": 1, "title": "Concreteness, at least",
+            "description": "As concrete as this quantile of the tagger's own tags, by how well images agree with it. "
+            "0: as the least concrete one.",
+        },
+        "max_similarity": {
+            **_SHARE, "title": "Distinct tags", "description": "Phrases with at least this cosine are near-duplicates.",
+        },
+        "top_images": {
+            **_COUNT, "title": "Images that agree",
+            "description": "Concreteness is the mean of so many images that are most like the phrase.",
+        },
+        "max_images": {
+            **_COUNT, "title": "Images looked at", "description": "A sample of so many images tells concreteness.",
+        },
+        "shard_sentences": {**_COUNT, "title": "Sentences a shard", "description": "Sentences that one task parses."},
+        "shard_phrases": {**_COUNT, "title": "Phrases a shard", "description": "Phrases that one task embeds."},
+        "seed": _SEED,
     },
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ from realsyn_ops.operators.linked import SENTENCES
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
 from realsyn_ops.operators.search import PREPARE, RETRIEVE, calibrate, measure_recall, paired_rows, shard_texts
 from realsyn_ops.operators.shard_steps import shard_step
+from realsyn_ops.operators.tag_lists import listed_tagger, mined_tags
 from realsyn_ops.plans import PairPlan, check_day, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
@@ -54,13 +55,16 @@ def plan(**context: Any) -> Work:
     ]
     params = dict(context["params"])
     preset = params.pop("preset") or settings().preset
+    models = dict(preset_models(preset))
+    models["tagger"] = listed_tagger(models["tagger"], params["tag_list"])
+    mined_tags(bucket, models["tagger"])  # an unknown version fails here
     chosen = PairPlan(
         day=day,
         inputs=digest([*(rows_digest([rows], rows.schema, rows.column_names) for rows in kept), codebook]),
         code=code_digest(),
         codebook=codebook,
         preset=preset,
-        models=preset_models(preset),
+        models=tuple(sorted(models.items())),
         **params,
     )
     staging = Staging.create(bucket, "pair_texts", day, chosen)
@@ -73,12 +77,15 @@ def prepare(work: Work) -> list[Work]:
     """What has changed since the pairs in force were made, how images are searched, and shards of images to search."""
     import pyarrow as pa
 
+    from realsyn_ops.io.corpus import Corpus
+
     staging, chosen = opened(work)
     with measured(staging, PREPARE):
         images, sentences = paired_rows(staging)
         sight = pair_rules.known_sight(staging, chosen) or calibrate(chosen, images, sentences)
         changes = pair_rules.changes(staging, chosen, images, sentences)
-        order = changes.searched + (changes.updated if changes.new_sentences else [])
+        is_other = _made_otherwise(Corpus(staging.bucket), chosen)
+        order = changes.searched + (changes.updated if changes.new_sentences or is_other else [])
         name = digest([order, len(changes.searched), changes.new_sentences, hashlib.sha256(sight).hexdigest()])
         tables = {
             "images": pa.table({"key": pa.array(order, pa.string())}),
@@ -157,6 +164,15 @@ def retrieved_schema() -> "pa.Schema":
 
     names = ["key", "day", "cluster", "text_keys", "texts", "similarities", "reason", "made_by"]
     return pa.schema([schemas.PAIRS.field(name) for name in names])
+
+
+def _made_otherwise(corpus: "Corpus", chosen: PairPlan) -> bool:
+    """Whether other models (another list of tags) made any of the pairs in force: all are looked at again then."""
+    import pyarrow.compute as pc
+
+    if not corpus.exists("pairs"):
+        return False
+    return not set(pc.unique(corpus.read("pairs", ["made_by"])["made_by"]).to_pylist()) <= {made_by(chosen)}
 
 
 def _is_same(row: dict[str, Any], published: dict[str, Any] | None) -> bool:

@@ -12,6 +12,7 @@ from realsyn_ops.operators.rewriting import write_captions, write_texts
 from realsyn_ops.operators.run import Work, by_reason, captioner_key, digest, resolved_preset, rewriter_key
 from realsyn_ops.operators.search import paired_rows
 from realsyn_ops.operators.shard_steps import shard_step
+from realsyn_ops.operators.tag_lists import mined_tags
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.settings import settings
 
@@ -53,7 +54,10 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str, captioner_api_ke
         encoder = load_encoder(models.encoder, **where)
         data = image_bytes(staging.bucket, asked)
         pictures = [decode_image(data[row["key"]], max_side=DECODED_SIDE_PX) for row in asked]
-        tags = load_tagger(models.tagger, encoder=encoder, **where).tag(pictures)
+        images, _ = paired_rows(staging)
+        vectors = images.vectors(images.positions([row["key"] for row in asked]))
+        listed = mined_tags(staging.bucket, models.tagger)
+        tags = load_tagger(models.tagger, encoder=encoder, tags=listed, **where).tag(pictures, vectors)
         batch = Batch(staging.bucket, asked[0]["day"], digest(sorted(row["key"] for row in asked)))
         captioner = load_captioner(models.captioner, api_key=captioner_api_key, **where)
         captions, of_captioner = write_captions(batch, captioner, pictures, tags)
@@ -65,9 +69,6 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str, captioner_api_ke
         limits = {"max_words": chosen.max_synthetic_words, "max_synonyms": chosen.max_synonyms}
         made, of_rewriter = write_texts(batch, rewriter, merges, **limits)
         paid = [*((captioner.name, some) for some in of_captioner), *((rewriter.name, some) for some in of_rewriter)]
-        images, _ = paired_rows(staging)
-        position = {key: i for i, key in enumerate(images["key"])}
-        vectors = images.vectors(np.array([position[row["key"]] for row in asked]))
         similarities = np.einsum("ij,ij->i", vectors, encoder.encode_texts([m.text for m in made])).round(5)
         for row, caption, of_image, synthesis, similarity in zip(
             asked, captions, tags, made, similarities.tolist(), strict=True

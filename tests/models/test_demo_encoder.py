@@ -61,11 +61,12 @@ def test_paraphrases_are_near_and_an_orange_is_nearest_to_its_sentence(
 
 def test_tags_are_class_names_best_first(demo_encoder: Encoder, pictures: list[Image.Image]) -> None:
     tagger = load_tagger("demo", encoder=demo_encoder, device="cpu", threads=1, models_path=Path())
-    tags = tagger.tag(pictures)
+    vectors = np.zeros((len(pictures), demo_encoder.dim), np.float32)
+    tags = tagger.tag(pictures, vectors)
     assert len(tags) == 4
     assert tags[0][0] == "ping-pong ball"
     assert all(tag in class_names() for some in tags for tag in some)
-    assert tagger.tag([]) == []
+    assert tagger.tag([], vectors[:0]) == []
 
 
 @pytest.mark.parametrize(

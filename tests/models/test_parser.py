@@ -46,6 +46,28 @@ def test_relations_are_those_of_the_richest_object(parser: Parser) -> None:
     assert rich.n_relations >= 4
 
 
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("The crested ibis is a bird.", ["bird", "crested ibis", "ibis"]),
+        ("It is a small brown mammal.", ["brown mammal", "mammal", "small brown mammal"]),
+        ("We saw several other garden gnomes.", ["garden", "garden gnomes", "gnomes"]),
+        ("A web-footed bird swims.", ["bird"]),
+        ("In 1914 he met Mary Smith in Paris.", []),
+        ("", []),
+    ],
+)
+def test_noun_phrases_end_in_a_common_noun_and_start_with_what_describes_it(
+    parser: Parser, text: str, phrases: list[str]
+) -> None:
+    assert parser.noun_phrases([text]) == [phrases]
+
+
+def test_noun_phrases_do_not_depend_on_the_texts_beside(parser: Parser) -> None:
+    texts = [text for text, _, _ in CASES] * 20
+    assert parser.noun_phrases(texts) == [parser.noun_phrases([text])[0] for text in texts]
+
+
 def test_answers_follow_the_order_of_the_texts(parser: Parser) -> None:
     texts = [text for text, _, _ in CASES] * 10
     assert parser.parse(texts)[::-1] == parser.parse(texts[::-1])

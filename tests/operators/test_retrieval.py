@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from realsyn_ops.errors import TransientError
+from realsyn_ops.errors import PermanentError, TransientError
 from realsyn_ops.io import schemas
 from realsyn_ops.io.codebook import Codebook, publish_codebook
 from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
+from realsyn_ops.io.tag_lists import TagList, publish_tag_list
 from realsyn_ops.operators import pair_rules, retrieval, search, shard_steps
 from realsyn_ops.operators.kept_arrays import KeptArrays
 from realsyn_ops.operators.linked import SENTENCES, Rules
@@ -202,6 +203,24 @@ def test_a_sentence_of_the_images_own_document_is_no_text_of_it(pair: Any, bucke
     put(bucket, "sentence_nodes", schemas.SENTENCE_NODES, [node])
     texts, _ = pair(IMAGES, WORDS, own_document=False)
     assert texts["i000"] == best(IMAGES["i000"], WORDS, 4)[1:]
+
+
+def test_another_list_of_tags_makes_every_pair_anew_and_searches_none(pair: Any, bucket: Bucket) -> None:
+    found = TagList([{"tag": tag, "concreteness": 0.5, "n_sentences": None} for tag in ("oak", "elm")], {}, {})
+    publish_tag_list(bucket, found)
+    before, _ = pair(IMAGES, WORDS)
+    made = set(Corpus(bucket).read("pairs", ["made_by"])["made_by"].to_pylist())
+    assert pair(IMAGES, WORDS, tag_list=found.version) == (before, 0)
+    remade = set(Corpus(bucket).read("pairs", ["made_by"])["made_by"].to_pylist())
+    assert len(remade) == len(made) == len(made - remade) == 1
+    models = [json.loads(bucket.get(o.key))["models"] for o in bucket.list("staging/") if o.key.endswith("plan.json")]
+    assert sorted(dict(of)["tagger"] for of in models) == ["demo", f"mined:{found.version}"]
+
+
+def test_a_list_of_tags_that_is_not_there_is_refused_by_the_first_task(pair: Any) -> None:
+    pair(IMAGES, WORDS)
+    with pytest.raises(PermanentError, match="no tag list '0123456789abcdef'"):
+        pair(IMAGES, WORDS, tag_list="0123456789abcdef")
 
 
 def test_clusters_that_are_being_made_anew_are_waited_for(pair: Any, bucket: Bucket) -> None:
