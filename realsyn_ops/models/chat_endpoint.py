@@ -5,7 +5,6 @@ and the server refuses little. A batching server that has more than it can batch
 end is found out by its latency. What was learnt stays for the next call.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 
 import httpx
@@ -45,7 +44,7 @@ class Endpoint:
     paused_until: float = 0.0
     n_answers: int = 0
     takes_schema: bool = True
-    idle: deque[httpx.AsyncClient] = field(default_factory=deque)
+    idle: list[httpx.AsyncClient] = field(default_factory=list)
     _may_open: float = 0.0
     _slowest_s: float = 0.0
     _refusals: float = 0.0
