@@ -2,11 +2,12 @@
 
 **Runs** when `curate_images` and `cluster_sentences` have both published a day, or by hand with a day as *Partition
 key*. It brings the pairs of *all* days up to date: older images are shown the new sentences too. Only images whose
-texts changed cost a caption, tags and a call of the rewriter; `answers` keeps what the rewriter said.
+texts changed cost a caption, tags and a call of the rewriter; what it said is kept as it arrives, in `answers` at last.
 
 **Red task.** *synthesize*: the rewriter's endpoint did not answer or refused; the log has its words; clear the task.
-*audit*: pairs that name unknown images or texts, or are not distinct; nothing was published; run `curate_images` and
-`cluster_sentences` for the day again, then this.
+*audit*: too many synthetic texts are templates: mend the endpoint and trigger again, no answer is paid for twice. Pairs
+that name unknown images or texts, or are not distinct: run `curate_images` and `cluster_sentences` for the day again,
+then this. Nothing was published.
 
 **Safe to clear**: every task.
 """

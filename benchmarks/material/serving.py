@@ -1,16 +1,27 @@
 """Servers of chat completions in processes of their own, and what to ask them."""
 
 import json
+import os
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from realsyn_ops.cli.peers import peer_python
+from realsyn_ops.cli.processes import free_ports
 from realsyn_ops.cli.services import PROJECT
+from realsyn_ops.errors import ServiceError
 from realsyn_ops.kinds import Merge
+
+_STARTS_S = 300
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,38 @@ def simulated(**load: Any) -> Iterator[Served]:
             yield Served(f"http://127.0.0.1:{int(server.stdout.readline())}/v1")
         finally:
             server.stdin.close()
+
+
+@contextmanager
+def transformers_serve(model_path: Path, home: Path, console: Console) -> Iterator[str]:
+    """transformers' own server with a model; the spec of the rewriter behind it.
+
+    The project's Python runs it, with what it wants beyond the project's lock in a folder of its own.
+    """
+    further = peer_python("transformers_serve", home, console).parents[1]
+    [packages] = further.glob("lib/python*/site-packages")
+    [port] = free_ports(1)
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(model_path), "--port", str(port),
+               "--device", "cpu", "--dtype", "float32"]  # fmt: skip
+    env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{packages}", "HF_HUB_OFFLINE": "1"}
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait_until_healthy(f"http://127.0.0.1:{port}/health", server)
+            yield f"http://127.0.0.1:{port}/v1#{model_path}"
+        finally:
+            server.kill()  # it does not end on SIGTERM while it writes
+
+
+def _wait_until_healthy(url: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _STARTS_S
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()  # noqa: S310 - this machine
+            return
+        except (urllib.error.URLError, OSError) as error:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise ServiceError(f"transformers serve does not come up: {error}") from error
+        time.sleep(0.5)
 
 
 def numbered_merges(n: int, *, first: int = 0) -> list[Merge]:

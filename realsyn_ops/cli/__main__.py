@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -187,6 +187,27 @@ def replay(
 
     with one_clear_line():
         run_replay(Stack(home()), console, day, limits, dry_run=dry_run, wait=wait)
+
+
+@app.command()
+def answers(
+    action: Annotated[Literal["export", "import"], typer.Argument(help="export or import.")],
+    file: Annotated[Path, typer.Argument(help="A parquet file.")],
+) -> None:
+    """Carry what models were paid for from one bucket to another: the table `answers` as one parquet file.
+
+    An answer that the bucket has already stays as it is. Do not import while `pair_texts` runs. The bucket is this
+    home's, or the one named by AIRFLOW_CONN_REALSYN_S3 and REALSYN_BUCKET.
+    """
+    from realsyn_ops.cli.deployment import open_bucket
+    from realsyn_ops.io.answers import export_answers, import_answers
+
+    with one_clear_line(), open_bucket(Stack(home())) as bucket:
+        if action == "export":
+            console.print(f"{export_answers(bucket, file):,} answers to {file}", highlight=False)
+        else:
+            n_rows, days = import_answers(bucket, file)
+            console.print(f"{n_rows:,} answers read; new ones on {', '.join(days) or 'no day'}", highlight=False)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

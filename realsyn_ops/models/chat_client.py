@@ -118,7 +118,7 @@ class _Call:
         self._changed.set()
 
     async def _serve(self, endpoint: Endpoint, open_: _Open) -> None:
-        line = endpoint.idle.popleft() if endpoint.idle else self._line()
+        line = endpoint.idle.pop() if endpoint.idle else self._line()
         try:
             started = time.monotonic()
             has_schema = bool(self._client.schema) and endpoint.takes_schema and not open_.is_plain

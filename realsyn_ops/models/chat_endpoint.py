@@ -5,7 +5,6 @@ and the server refuses little. A batching server that has more than it can batch
 end is found out by its latency. What was learnt stays for the next call.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 
 import httpx
@@ -30,7 +29,7 @@ class Limits:
     max_open: int = 256
     first_open: int = 16
     n_tries: int = 8
-    timeout_s: float = 120.0
+    timeout_s: float = 300.0
     min_timeout_s: float = 20.0
     backoff_s: float = 1.0
     max_wait_s: float = 60.0
@@ -45,7 +44,7 @@ class Endpoint:
     paused_until: float = 0.0
     n_answers: int = 0
     takes_schema: bool = True
-    idle: deque[httpx.AsyncClient] = field(default_factory=deque)
+    idle: list[httpx.AsyncClient] = field(default_factory=list)
     _may_open: float = 0.0
     _slowest_s: float = 0.0
     _refusals: float = 0.0

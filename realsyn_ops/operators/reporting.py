@@ -8,6 +8,7 @@ import json
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from realsyn_ops.operators.answer_costs import answer_costs
 from realsyn_ops.operators.hosts import host_yields
 from realsyn_ops.operators.pairing import MEASURE
 from realsyn_ops.records import NOT_SHOWN, Reason, hash_order
@@ -102,6 +103,7 @@ def build_report(staging: "Staging", facts: dict[str, Any]) -> dict[str, Any]:
         "synthesis": {
             **Counter(p["syn_origin"] for p in pairs if p["syn_origin"]),
             "fallbacks": dict(Counter(p["syn_reason"] for p in pairs if p["syn_reason"])),
+            "models": answer_costs(bucket),
         },
         "retrieval": json.loads(retrieval) if retrieval else {},
         "codebook": {

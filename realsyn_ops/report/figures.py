@@ -93,6 +93,26 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCost:
+    """What a model's answers cost that were paid for, and what became of them at the grounding gate."""
+
+    model: str
+    n_answers: int
+    n_accepted: int
+    n_prompt_tokens: int
+    n_answer_tokens: int
+    n_bytes: int
+    seconds: float
+    refused: tuple[tuple[str, int], ...]
+    n_again: int
+    n_accepted_again: int
+
+    def for_1000(self, spent: float) -> float | None:
+        """So much for a thousand accepted answers."""
+        return 1_000 * spent / self.n_accepted if self.n_accepted else None
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     version: str
     preset: str
@@ -108,6 +128,7 @@ class Figures:
     selection: Selection
     synthesis: dict[str, int]
     fallbacks: tuple[tuple[str, int], ...]
+    model_costs: tuple[ModelCost, ...]
     retrieval: tuple[tuple[str, Any], ...]
     codebook: tuple[tuple[str, Any], ...]
 
@@ -119,6 +140,7 @@ def read_figures(report: Mapping[str, Any]) -> Figures:
     selection = _selection(report.get("selection") or {})
     synthesis = dict(report.get("synthesis") or {})
     fallbacks = _by_count(synthesis.pop("fallbacks", None))
+    model_costs = tuple(map(_model_cost, synthesis.pop("models", None) or ()))
     n_pairs = release.get("n_pairs")
     return Figures(
         version=report.get("version") or release.get("version") or "",
@@ -135,6 +157,7 @@ def read_figures(report: Mapping[str, Any]) -> Figures:
         selection=selection,
         synthesis={origin: n or 0 for origin, n in synthesis.items()},
         fallbacks=fallbacks,
+        model_costs=model_costs,
         retrieval=tuple((report.get("retrieval") or {}).items()),
         codebook=tuple((report.get("codebook") or {}).items()),
     )
@@ -159,6 +182,21 @@ def _step(values: Mapping[str, Any]) -> Step:
 def _by_count(counts: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
     counted = [(reason, n) for reason, n in (counts or {}).items() if n]
     return tuple(sorted(counted, key=lambda item: (-item[1], item[0])))
+
+
+def _model_cost(values: Mapping[str, Any]) -> ModelCost:
+    return ModelCost(
+        model=values.get("model") or "",
+        n_answers=values.get("n_answers") or 0,
+        n_accepted=values.get("n_accepted") or 0,
+        n_prompt_tokens=values.get("n_prompt_tokens") or 0,
+        n_answer_tokens=values.get("n_answer_tokens") or 0,
+        n_bytes=values.get("n_bytes") or 0,
+        seconds=values.get("seconds") or 0.0,
+        refused=_by_count(values.get("refused")),
+        n_again=values.get("n_again") or 0,
+        n_accepted_again=values.get("n_accepted_again") or 0,
+    )
 
 
 def _host(values: Mapping[str, Any]) -> Host:

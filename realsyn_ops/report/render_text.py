@@ -23,6 +23,8 @@ def render_text(report: Mapping[str, Any], *, console: Console) -> None:
     print_table(console, "Images fetched", *_hosts_table(figures))
     print_table(console, "Balance", ("", ">"), _facts(_selection(figures)))
     print_table(console, "Synthetic texts", ("made by", "texts>"), _synthesis_rows(figures))
+    print_table(console, "Answers paid for", *_answers_table(figures))
+    print_table(console, "Refused and asked again", ("model", "reason", "answers>"), _refused_rows(figures))
     print_table(console, "Stages", *_stage_table(figures))
     print_table(console, "Gates", *_gate_table(figures))
     for title, facts in (("Models", figures.models), ("Codebook", figures.codebook), ("Retrieval", figures.retrieval)):
@@ -148,6 +150,32 @@ def _selection(figures: Figures) -> tuple[tuple[str, object], ...]:
 def _synthesis_rows(figures: Figures) -> list[tuple[str, str]]:
     rows = [(origin, wording.count(n)) for origin, n in figures.synthesis.items()]
     return rows + [(f"  fallback: {wording.reason_name(reason)}", wording.count(n)) for reason, n in figures.fallbacks]
+
+
+def _answers_table(figures: Figures) -> _Table:
+    rows: list[tuple[str | Text, ...]] = [
+        (
+            cost.model,
+            wording.count(cost.n_answers),
+            wording.percent(cost.n_accepted / cost.n_answers if cost.n_answers else None),
+            wording.count(cost.n_again),
+            wording.count(cost.n_accepted_again),
+            wording.number(cost.for_1000(cost.n_prompt_tokens + cost.n_answer_tokens)),
+            wording.seconds(cost.for_1000(cost.seconds)),
+            wording.megabytes(round(cost.for_1000(cost.n_bytes) or 0)),
+        )
+        for cost in figures.model_costs
+    ]
+    for_1000 = ("tokens for 1,000 accepted>", "waiting for 1,000>", "bytes for 1,000>")
+    return ("model", "answers>", "accepted>", "asked again>", "accepted then>", *for_1000), rows
+
+
+def _refused_rows(figures: Figures) -> list[tuple[str, str, str]]:
+    return [
+        (cost.model, wording.reason_name(reason), wording.count(n))
+        for cost in figures.model_costs
+        for reason, n in cost.refused
+    ]
 
 
 def _stage_table(figures: Figures) -> _Table:

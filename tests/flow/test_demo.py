@@ -153,6 +153,26 @@ def test_the_second_day_joined_the_first(demo: Demo) -> None:
     assert any(later & set(texts) for texts in first_images), "no image of the first day found a text of the second"
 
 
+def test_images_whose_texts_did_not_change_cost_no_call(demo: Demo) -> None:
+    bucket, corpus = demo.stack.bucket, Corpus(demo.stack.bucket)
+    runs = [json.loads(bucket.get(o.key)) for o in bucket.list("runs/pair_texts/") if "/synthesize-" in o.key]
+    paid = {day: sum(some["n_answers"] for run in runs if run["day"] == day for some in run["spent"]) for day in DAYS}
+    before, after = (
+        {row["key"]: row["text_keys"] for row in corpus.read("pairs", ["key", "text_keys"], version=v).to_pylist()}
+        for v in (corpus.version("pairs") - 1, corpus.version("pairs"))
+    )
+    unchanged = {key for key, texts in before.items() if after.get(key) == texts}
+    assert unchanged, "no image of the first day has kept its texts"
+    made = [o for o in bucket.list(f"staging/pair_texts/{DAYS[1]}/") if "/synthesize/" in o.key]
+    shards = [json.loads(bucket.get(o.key))["counts"] for o in made if o.key.endswith(".json")]
+    assert sum(shard["images"] for shard in shards) == len(after) - len(unchanged)
+    assert sum(shard["calls"] for shard in shards) == paid[DAYS[1]] <= 2 * (len(after) - len(unchanged))
+    assert paid[DAYS[0]] > 0
+    [model] = demo.report["synthesis"]["models"]
+    assert model["n_answers"] == sum(paid.values()) == corpus.read("answers", ["key"]).num_rows
+    assert [o.key for o in bucket.list("answered/")] == []
+
+
 def test_triggering_every_dag_again_publishes_nothing_new(demo: Demo) -> None:
     corpus = Corpus(demo.stack.bucket)
     before = {table: corpus.version(table) for table in TABLES}

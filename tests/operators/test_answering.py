@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from benchmarks.material.asking import ask, batch_of
 from benchmarks.material.serving import simulated
 from realsyn_ops.cli.services import PROJECT
 from realsyn_ops.io.answers import Batch
@@ -26,7 +27,6 @@ from realsyn_ops.operators.rewriting import fallback_rates, write_captions, writ
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.presets import read_served
 from tests.models.chat_server import ChatServer, chat_server, said
-from tests.operators.asking import ask
 
 N = 400
 NEST = Merge("Magpies build large nests of twigs in tall trees.", "a photo of a magpie", ("magpie", "tree"))
@@ -36,7 +36,16 @@ INVENTED = "The eagle builds large nests of twigs in tall trees of Paris."
 
 def killed_after(bucket: Bucket, url: str, n_answers: int, answered: Any) -> None:
     """Start a process that asks, and kill it once the server has given so many answers."""
-    command = [sys.executable, "-m", "tests.operators.asking", json.dumps(asdict(bucket)), url, str(N), "{}"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.material.asking",
+        json.dumps(asdict(bucket)),
+        f"{url}#m",
+        "0",
+        str(N),
+        "{}",
+    ]
     with subprocess.Popen(command, cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT)}) as process:
         deadline = time.monotonic() + 60
         while answered() < n_answers:
@@ -50,17 +59,17 @@ def test_killed_twice_and_run_again_no_answer_is_lost_or_received_twice(bucket: 
     with simulated(slots=16, max_requests=60, faults={"error": 0.02, "malformed": 0.02, "cut": 0.02}) as server:
         for n_answers in (100, 220):
             killed_after(bucket, server.url, n_answers, lambda: server.stats()["answered"])
-        kept = len(Batch(bucket, "2025-02-18", "b1").arrived())
+        kept = len(batch_of(bucket, 0).arrived())
         stats = server.stats()
         assert kept >= stats["received"] > 150
-        texts = ask(bucket, server.url, N)
+        texts = [answer.text for answer in ask(bucket, f"{server.url}#m", 0, N).answers]
         stats = server.stats()
         assert stats["answered"] == N
         assert stats["counts"].get("asked_though_received", 0) == 0
-        assert stats["answered_again"] <= 2 * 8, "no more than what was on its way at the kills"
+        assert stats["answered_again"] <= 2 * stats["most_open"], "no more than what was on its way at the kills"
         assert len({*texts}) == N
         assert all(text.startswith("Heard ") and text.endswith(".") for text in texts)
-        assert ask(bucket, server.url, N) == texts
+        assert [answer.text for answer in ask(bucket, f"{server.url}#m", 0, N).answers] == texts
         assert server.stats()["requests"] == stats["requests"], "the second run asks nothing"
 
 

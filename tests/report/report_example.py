@@ -104,7 +104,25 @@ def example_report() -> Json:
             "cluster_sizes_before": [7, 61, 30, 22],
             "cluster_sizes_after": [7, 22, 22, 22],
         },
-        "synthesis": {"rewriter": 80, "template": 232, "fallbacks": {"ungrounded": 231, "too_long": 1}},
+        "synthesis": {
+            "rewriter": 80,
+            "template": 232,
+            "fallbacks": {"ungrounded": 231, "too_long": 1},
+            "models": [
+                {
+                    "model": "llama@8cde5ca",
+                    "n_answers": 500,
+                    "n_accepted": 80,
+                    "n_prompt_tokens": 150_000,
+                    "n_answer_tokens": 10_000,
+                    "n_bytes": 800_000,
+                    "seconds": 40.0,
+                    "refused": {"ungrounded_name": 220},
+                    "n_again": 220,
+                    "n_accepted_again": 14,
+                },
+            ],
+        },
         "retrieval": {"recall_at_3": 0.82},
         "codebook": {"version": "c0ffee", "n_clusters": 14, "largest_cluster": 900, "imbalance": 1.7},
     }

@@ -34,6 +34,8 @@ def text_of(report: dict[str, Any], *, is_terminal: bool = False, width: int = 8
         ["similarity", "bounds", "0.113", "to", "0.403"],
         ["largest", "cluster", "before", "61"],
         ["fallback:", "ungrounded", "231"],
+        ["llama@8cde5ca", "500", "16.0%", "220", "14", "2,000,000", "8", "min", "20", "s", "10", "MB"],
+        ["llama@8cde5ca", "ungrounded", "name", "220"],
         ["encoder", "lite0", "with", "minilm"],
         ["imbalance", "1.7"],
         ["recall", "at", "3", "0.82"],
