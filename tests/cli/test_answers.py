@@ -10,7 +10,7 @@ from realsyn_ops.cli.services import PROJECT
 from realsyn_ops.io.answers import answer_key, known_answers, take_in
 from realsyn_ops.io.schemas import ANSWERS
 from realsyn_ops.io.storage import Bucket
-from tests.io.test_answers import row, table
+from tests.io.test_answer_batches import row, table
 
 
 def answers(bucket: Bucket, *arguments: str) -> subprocess.CompletedProcess[str]:
