@@ -208,6 +208,7 @@ class PairPlan(Plan):
     max_synonyms: int = 2
     max_fallback_share: float = 0.9
     max_unanswered_share: float = 0.05
+    max_opening_share: float = 0.5
     tag_list: str = ""
 
     def __post_init__(self) -> None:
@@ -223,6 +224,7 @@ class PairPlan(Plan):
         self.require("max_synonyms", self.max_synonyms >= 0, "0 or more")
         self.require("max_fallback_share", 0 < self.max_fallback_share <= 1, "above 0 and at most 1")
         self.require("max_unanswered_share", 0 < self.max_unanswered_share <= 1, "above 0 and at most 1")
+        self.require("max_opening_share", 0 < self.max_opening_share <= 1, "above 0 and at most 1")
         self.require("tag_list", bool(_VERSION.fullmatch(self.tag_list)), "empty or 16 digits of 0-9 and a-f")
 
 

@@ -208,6 +208,11 @@ PAIR = _form(
             **_SHARE, "title": "Alarm: no answer",
             "description": "The gate turns red when the rewriter's endpoint leaves a larger share without an answer.",
         },
+        "max_opening_share": {
+            **_SHARE, "title": "Alarm: texts that begin alike",
+            "description": "The gate turns red when a larger share of the rewriter's texts, 20 at least, begins with "
+            "the same four words.",
+        },
         "tag_list": {
             "type": "string", "pattern": "^([0-9a-f]{16})?$", "title": "List of tags",
             "description": "Version of a list that mine_tags made. Empty: the tagger's own list. Pairs made with "

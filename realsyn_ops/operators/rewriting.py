@@ -60,20 +60,28 @@ def write_captions(
 
 
 def fallback_rates(pairs: Iterable[dict[str, Any]], chosen: "PairPlan") -> "pd.DataFrame":
-    """What shares of newly made synthetic texts the gate refused, and the endpoint left without an answer.
+    """What shares of newly made synthetic texts the gate refused, the endpoint left without an answer, and begin alike.
 
     A share is within its limit unless even the lower end of its 95% interval is above it. Images that the rewriter was
-    not asked about count for neither.
+    not asked about count for none. Of the rewriter's own texts the share is that of the opening most of them have, 20
+    at least: fewer are no habit.
     """
     import pandas as pd
 
-    reasons = Counter(row["syn_reason"] for row in pairs if row["reason"] is None)
+    from realsyn_ops.stages.synthesize import boilerplate_openings, count_openings
+
+    whole = [row for row in pairs if row["reason"] is None]
+    written = [row["syn_text"] for row in whole if row["syn_origin"] == "rewriter"]
+    openings = count_openings(written)
+    n_alike = max((openings[found] for found in boilerplate_openings(openings, len(written), max_share=0.0)), default=0)
+    reasons = Counter(row["syn_reason"] for row in whole)
     n_asked = reasons.total() - reasons[NOT_ASKED]
     n_unanswered = sum(reasons[reason] for reason in ("endpoint_refused", "endpoint_failed"))
     n_refused = n_asked - n_unanswered - reasons[None]
     rows = [
         ("refused by the grounding gate", n_refused, n_asked - n_unanswered, chosen.max_fallback_share),
         ("without an answer", n_unanswered, n_asked, chosen.max_unanswered_share),
+        ("beginning alike", n_alike, len(written), chosen.max_opening_share),
     ]
     return pd.DataFrame(
         {

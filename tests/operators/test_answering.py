@@ -164,8 +164,25 @@ def test_an_image_without_a_caption_has_what_its_tags_say(bucket: Bucket, endpoi
 )
 def test_the_gate_holds_what_falls_back_to_the_plans_limits(reasons: dict[str | None, int], within: list[bool]) -> None:
     plan = PairPlan(inputs="", code="", day="2025-02-18", max_fallback_share=0.9, max_unanswered_share=0.05)
-    rows = [{"reason": None, "syn_reason": reason} for reason, n in reasons.items() for _ in range(n)]
-    rows += [{"reason": "too_few_texts", "syn_reason": None}] * 5
+    drawn = [reason for reason, n in reasons.items() for _ in range(n)]
+    rows = [pair_row(reason, f"Text {n} begins in its own way.") for n, reason in enumerate(drawn)]
+    rows += [pair_row(None, "") | {"reason": "too_few_texts"}] * 5
     frame = fallback_rates(rows, plan)
-    assert frame["is_within_limit"].tolist() == within
+    assert frame["is_within_limit"].tolist() == [*within, True]
     assert frame["share"].between(0, 1).all()
+
+
+@pytest.mark.parametrize(
+    ("n_alike", "n_others", "is_within"), [(19, 0, True), (20, 0, False), (60, 60, True), (60, 20, False)]
+)
+def test_the_gate_sees_a_rewriter_that_begins_its_texts_alike(n_alike: int, n_others: int, is_within: bool) -> None:
+    plan = PairPlan(inputs="", code="", day="2025-02-18", max_opening_share=0.5)
+    alike = [f"In this image we see {n} birds." for n in range(n_alike)]
+    others = [f"Bird {n} sits on a branch of the tree." for n in range(n_others)]
+    templates = [pair_row("cut", "A picture that may show a jay: it sings.") | {"syn_origin": "template"}] * 99
+    frame = fallback_rates([*templates, *(pair_row(None, text) for text in (*alike, *others))], plan)
+    assert frame.set_index("what")["is_within_limit"]["beginning alike"] == is_within
+
+
+def pair_row(reason: str | None, text: str) -> dict[str, Any]:
+    return {"reason": None, "syn_reason": reason, "syn_origin": "template" if reason else "rewriter", "syn_text": text}
