@@ -13,7 +13,7 @@ import pytest
 from realsyn_ops.cli.services import PROJECT
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ("demo", "up", "down", "status", "report", "rejects", "replay", "bench", "test")
+COMMANDS = ("demo", "up", "down", "status", "report", "rejects", "trace", "release", "replay", "bench", "test")
 
 
 @pytest.fixture
