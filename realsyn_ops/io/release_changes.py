@@ -25,10 +25,8 @@ CHANGELOG, CHANGED_KEYS = "CHANGELOG.md", "CHANGELOG.jsonl"
 MAX_LISTED = 1_000_000
 """Changes that a changelog lists one by one, the first in order of key: it is made in memory."""
 
-_TABLES = {
-    "pairs": ["reason"], "curated_images": ["reason", "survivor"], "image_scores": ["reason", "detail"], "images": [],
-}  # fmt: skip
-"""Where a reason may stand, the latest step first, and what tells more of it."""
+_TABLES = {"pairs": ["reason"], "curated_images": ["reason", "survivor"], "image_scores": ["reason"], "images": []}
+"""Where a reason may stand, the latest step first. What a policy says of a picture is not passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +133,7 @@ def why_left_out(corpus: Corpus, keys: set[str], selection: pa.Table | None) -> 
             for row in table.filter(pc.is_in(table["key"], left)).to_pylist():
                 seen.add(row["key"])
                 if row.get("reason"):
-                    more = f"survivor {row['survivor']}" if "survivor" in row else row.get("detail")
-                    found[row["key"]] = (row["reason"], more or "")
+                    found[row["key"]] = (row["reason"], f"survivor {row['survivor']}" if "survivor" in row else "")
     return {key: found.get(key, (UNKNOWN if key in seen else GONE, "")) for key in keys}
 
 

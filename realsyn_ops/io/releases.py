@@ -44,31 +44,24 @@ def is_published(bucket: Bucket, version: str) -> bool:
 
 def versions(bucket: Bucket) -> list[str]:
     """Published versions, in order of name: the last day of their documents, then their plan."""
-    return sorted(item.key.split("/")[1] for item in bucket.list("releases/") if _is_manifest(item.key))
+    return sorted(version for _, version in _published(bucket))
 
 
 def newest(bucket: Bucket) -> str:
     """The version published last; empty when there is none."""
-    found = [(item.modified, item.key.split("/")[1]) for item in bucket.list("releases/") if _is_manifest(item.key)]
-    return max(found, default=(None, ""))[1]
+    return max(_published(bucket), default=(None, ""))[1]
 
 
 def releases(bucket: Bucket) -> list[Release]:
     """All published releases, the one published last at the end."""
-    found = sorted(
-        (item.modified, item.key.split("/")[1]) for item in bucket.list("releases/") if _is_manifest(item.key)
-    )
-    return [
-        Release(version, _utc(modified), read_manifest(bucket, version), revocation(bucket, version))
-        for modified, version in found
-    ]
+    return [_release(bucket, version, modified) for modified, version in sorted(_published(bucket))]
 
 
 def read_release(bucket: Bucket, version: str) -> Release:
     """Raises PermanentError, with the versions there are, when this one is not published."""
-    for item in bucket.list(_manifest_key(version)):
-        if item.key == _manifest_key(version):
-            return Release(version, _utc(item.modified), read_manifest(bucket, version), revocation(bucket, version))
+    for modified, found in _published(bucket, version):
+        if found == version:
+            return _release(bucket, version, modified)
     there = ", ".join(versions(bucket)) or "none"
     raise PermanentError(f"release {version!r} is not published; there are: {there}")
 
@@ -155,8 +148,14 @@ def _utc(seconds: float | None) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _is_manifest(key: str) -> bool:
-    return key.count("/") == 2 and key.endswith("/manifest.json")
+def _published(bucket: Bucket, name: str = "") -> list[tuple[float, str]]:
+    """When each version whose name starts so was published, and its name."""
+    found = ((item.modified, item.key) for item in bucket.list(f"releases/{name}"))
+    return [(modified, key.split("/")[1]) for modified, key in found if key == _manifest_key(key.split("/")[1])]
+
+
+def _release(bucket: Bucket, version: str, modified: float) -> Release:
+    return Release(version, _utc(modified), read_manifest(bucket, version), revocation(bucket, version))
 
 
 def _manifest_key(version: str) -> str:

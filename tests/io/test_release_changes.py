@@ -109,7 +109,7 @@ def test_reasons_come_from_the_selection_then_the_tables(two: Bucket) -> None:
         Change("i0", "removed", "cluster_cap"),
         Change("i1", "removed", "unknown"),
         Change("i2", "removed", "semantic_duplicate", "survivor i9"),
-        Change("i3", "removed", "image_policy", "no-faces@2: 3 faces"),
+        Change("i3", "removed", "image_policy"),
         Change("i4", "changed", "text1"),
         Change("i7", "added", "similarity_too_low"),
     ]

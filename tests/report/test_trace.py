@@ -112,6 +112,12 @@ def test_an_image_stands_somewhere_and_has_scores_beside_the_limits_of_its_day(c
     assert "refused: image_too_small 110 (min_side_px 120)" in shown(found)
 
 
+def test_limits_are_those_of_the_plan_that_judged_the_day(corpus: Corpus) -> None:
+    (step,) = trace(corpus, "i-small")["steps"]
+    assert (step["threshold"], step["plan"]["day"], scores(step)["shorter_side_px"]) == (100, FIRST, (60, 100))
+    assert scores(steps(trace(corpus, "s-long"))["cluster", "quality"])["n_words"] == (90, 3, 81)
+
+
 def test_a_duplicate_names_its_survivor_how_near_it_is_and_who_else_is_in_the_group(corpus: Corpus) -> None:
     step = steps(trace(corpus, "i-twin"))["curate", "redundancy"]
     assert (step["reason"], step["survivor"], step["value"]) == ("perceptual_duplicate", "i-good", 2.0)
