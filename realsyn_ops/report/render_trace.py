@@ -57,6 +57,7 @@ def _print_sample(facts: Facts, console: Console) -> None:
     sample = facts["sample"]
     _head(console, f"sample {sample['name']}")
     _line(console, "url", sample["row"]["raw_image_url"])
+    _line(console, "models", ", ".join(f"{kind} {name}" for kind, name in sample["models"].items()))
     if sample["revoked"]:
         _line(console, "REVOKED", f"{sample['revoked']['revoked']}: {sample['revoked']['reason']}", style="bold red")
     _print_image(facts["image"] | {"pair": None}, console)
@@ -124,7 +125,8 @@ def _print_pair(texts: list[Facts], pair: Facts, console: Console) -> None:
     for text in texts:
         _line(console, f"text {text['rank']}", f"{wording.number(text['similarity'])}  {text['text']}")
         _line(console, "", text["key"] + "".join(f"; {_first_place(text['places'])}" for _ in text["places"][:1]))
-        scores = [f"{s['score']} {wording.number(s['value'])}" for step in text["steps"] for s in step["scores"]]
+        measured = [score for step in text["steps"] for score in step["scores"] if score["value"] is not None]
+        scores = [f"{score['score']} {wording.number(score['value'])}" for score in measured]
         _line(console, "", ", ".join(scores))
     _line(console, "synthetic", f"{wording.number(pair.get('syn_similarity'))}  {pair.get('syn_text') or 'none'}")
     made = [f"by {pair.get('syn_origin')}" if pair.get("syn_origin") else "", pair.get("syn_reason") or ""]
@@ -150,12 +152,12 @@ def _print_releases(found: Iterable[Facts], console: Console) -> None:
 
 def _plans(facts: Facts) -> list[tuple[str, ...]]:
     """Every plan that any part of the trace names, once."""
-    found: dict[tuple[str, str], Facts] = {}
+    found: dict[tuple[str, str, str], Facts] = {}
 
     def collect(value: object) -> None:
         if isinstance(value, dict):
             if isinstance(plan := value.get("plan"), dict):
-                found[plan["dag"], plan["day"]] = plan
+                found[plan["dag"], plan["day"], plan["digest"]] = plan
             for part in value.values():
                 collect(part)
         elif isinstance(value, list):
