@@ -6,19 +6,20 @@ in the tables in force; that is known best when the later release is published, 
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from realsyn_ops.io.corpus import Corpus
-from realsyn_ops.io.release_rows import read_selection, scan_rows
+from realsyn_ops.io.release_rows import Row, read_selection, sorted_rows
 from realsyn_ops.io.storage import Bucket
 
 COMPARED = ("raw_image_url", "text1", "text2", "text3", "syn_text")
 """The columns that RealSyn publishes: a pair that differs in none of them is the same pair."""
+
+ROW = ["key", *COMPARED]
 
 GONE, NEW, UNKNOWN = "not_in_corpus", "new", "unknown"
 CHANGELOG, CHANGED_KEYS = "CHANGELOG.md", "CHANGELOG.jsonl"
@@ -61,7 +62,7 @@ class Changes:
 
 def changes_between(bucket: Bucket, before: str, after: str) -> Changes:
     """Two published releases; reasons as the later one's changelog has them if it is about these two."""
-    found = compare(before, _published(bucket, before), after, _published(bucket, after))
+    found = compare(before, sorted_rows(bucket, before, ROW), after, sorted_rows(bucket, after, ROW))
     logged = bucket.find(f"releases/{after}/{CHANGED_KEYS}")
     head, *lines = logged.decode().splitlines() if logged else ["{}"]
     if json.loads(head).get("previous") == before:
@@ -72,19 +73,17 @@ def changes_between(bucket: Bucket, before: str, after: str) -> Changes:
     return explained(bucket, found, read_selection(bucket, before), read_selection(bucket, after))
 
 
-def changes_since(
-    bucket: Bucket, before: str, after: str, rows: Iterable[pa.Table], selection: pa.Table | None
-) -> Changes:
+def changes_since(bucket: Bucket, before: str, after: str, rows: Iterable[Row], selection: pa.Table | None) -> Changes:
     """A release that is about to be published: its rows in order of key, and what it said of each pair."""
-    found = compare(before, _published(bucket, before), after, rows)
+    found = compare(before, sorted_rows(bucket, before, ROW), after, rows)
     return explained(bucket, found, read_selection(bucket, before), selection)
 
 
-def compare(before: str, old: Iterable[pa.Table], after: str, new: Iterable[pa.Table]) -> Changes:
-    """The changes without their reasons. Tables have ``key`` and COMPARED, keys in order."""
+def compare(before: str, old: Iterable[Row], after: str, new: Iterable[Row]) -> Changes:
+    """The changes without their reasons. Rows are values of ROW, in order of key."""
     changes: list[Change] = []
     n_same = 0
-    olds, news = _rows(old), _rows(new)
+    olds, news = iter(old), iter(new)
     left, right = next(olds, None), next(news, None)
     while left is not None or right is not None:
         if right is None or (left is not None and left[0] < right[0]):
@@ -97,7 +96,7 @@ def compare(before: str, old: Iterable[pa.Table], after: str, new: Iterable[pa.T
             if left == right:
                 n_same += 1
             else:
-                differing = [name for name, a, b in zip(("key", *COMPARED), left, right, strict=True) if a != b]
+                differing = [name for name, a, b in zip(ROW, left, right, strict=True) if a != b]
                 changes.append(Change(right[0], "changed", ", ".join(differing)))
             left, right = next(olds, None), next(news, None)
     return Changes(before, after, changes, n_same)
@@ -162,16 +161,6 @@ def changelog(found: Changes) -> dict[str, bytes]:
         CHANGELOG: "\n".join(text).encode(),
         CHANGED_KEYS: "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode(),
     }
-
-
-def _published(bucket: Bucket, version: str) -> Iterator[pa.Table]:
-    for _, table in scan_rows(bucket, version, ["key", *COMPARED]):
-        yield table
-
-
-def _rows(tables: Iterable[pa.Table]) -> Iterator[tuple[Any, ...]]:
-    for table in tables:
-        yield from zip(*(table[name].to_pylist() for name in ("key", *COMPARED)), strict=True)
 
 
 def _selected(selection: pa.Table | None, keys: set[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from realsyn_ops.image_codec import decode_image
-from realsyn_ops.io.release_rows import TEXT_KEYS
+from realsyn_ops.io.release_rows import TEXT_KEYS, pair_files, sorted_rows
 from realsyn_ops.io.releases import REVOKED, read_release
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.records import sentence_key
@@ -43,7 +44,10 @@ class Check:
 
 
 def check_release(bucket: Bucket, version: str, *, is_deep: bool = False) -> Check:
-    """Reads every file once, one at a time. ``is_deep``: every picture of the tars is decoded, too."""
+    """Reads every file once, one at a time; of several scales the keys once more, since none may stand in two.
+
+    ``is_deep``: every picture of the tars is decoded, too.
+    """
     release = read_release(bucket, version)
     check = Check()
     prefix = f"releases/{version}/"
@@ -53,30 +57,39 @@ def check_release(bucket: Bucket, version: str, *, is_deep: bool = False) -> Che
         check.problems.append(f"{path}: is not in the manifest")
     for path in sorted(set(listed) - set(there)):
         check.problems.append(f"{path}: is missing")
-    pairs = sorted(path for path in listed if path.startswith("pairs/"))
+    runs = pair_files(release.manifest)
     tars = {PurePosixPath(path).stem: path for path in listed if path.startswith("tars/")}
-    last = ""
-    for path in pairs:
-        data = _read(bucket, prefix, listed[path], there, check)
-        rows = _rows(path, data, check)
-        for row in rows:
-            if row["key"] <= last:
-                what = "stands twice" if row["key"] == last else f"comes after {last}: keys are not in order"
-                check.problems.append(f"{path}: {row['key']} {what}")
-            last = max(last, row["key"])
-        check.n_pairs += len(rows)
-        twin = tars.pop(PurePosixPath(path).stem, None)
-        if twin is None:
-            check.problems.append(f"{path}: there is no tar of these pairs")
-        else:
-            tar = _read(bucket, prefix, listed[twin], there, check)
-            check.problems += _tar_problems(twin, tar, rows, check, is_deep=is_deep)
+    others = set(listed) - {*tars.values(), *(path for run in runs for path in run)}
+    for run in runs:
+        last = ""
+        for path in run:
+            rows = _rows(path, _read(bucket, prefix, listed[path], there, check), check)
+            last = _check_order(path, rows, last, check)
+            if (twin := tars.pop(PurePosixPath(path).stem, None)) is None:
+                check.problems.append(f"{path}: there is no tar of these pairs")
+            else:
+                tar = _read(bucket, prefix, listed[twin], there, check)
+                check.problems += _tar_problems(twin, tar, rows, check, is_deep=is_deep)
     check.problems += [f"{path}: there are no rows of this tar" for path in sorted(tars.values())]
-    for path in sorted(set(listed) - set(pairs) - {p for p in listed if p.startswith("tars/")}):
+    for path in sorted(others):
         _read(bucket, prefix, listed[path], there, check)
     if check.n_pairs != release.n_pairs:
         check.problems.append(f"manifest.json: says {release.n_pairs} pairs, the files hold {check.n_pairs}")
+    if len(runs) > 1 and check.is_good:
+        keys = (row[0] for row in sorted_rows(bucket, version, ["key"]))
+        check.problems += [f"pairs/: {key} stands in two scales" for key, after in pairwise(keys) if key == after]
     return check
+
+
+def _check_order(path: str, rows: list[dict[str, Any]], last: str, check: Check) -> str:
+    """Keys rise over all files of a run; returns the highest so far."""
+    for row in rows:
+        if row["key"] <= last:
+            what = "stands twice" if row["key"] == last else f"comes after {last}: keys are not in order"
+            check.problems.append(f"{path}: {row['key']} {what}")
+        last = max(last, row["key"])
+    check.n_pairs += len(rows)
+    return last
 
 
 def _read(bucket: Bucket, prefix: str, file: dict[str, Any], there: dict[str, int], check: Check) -> bytes:

@@ -1,11 +1,13 @@
 """The rows of a published release: in order of key, or one of them, without reading the rest.
 
-The parquet files under ``pairs/`` follow each other in order of key, so the file that holds a key is found by halving,
-by the statistics in the files' footers.
+The parquet files under ``pairs/`` follow each other in order of key; of a release of several scales those of each scale
+do, the smallest first. So the file that holds a key is found by halving, by the statistics in the files' footers.
 """
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -18,31 +20,45 @@ from realsyn_ops.io.storage import Bucket
 
 TEXT_KEYS = ("text1_key", "text2_key", "text3_key")
 _BATCH_ROWS = 10_000
+Row = tuple[Any, ...]
 
 
-def pair_files(bucket: Bucket, version: str) -> list[str]:
-    """Paths in the release of the files that hold its rows, in order."""
-    paths = [file["path"] for file in read_manifest(bucket, version)["files"]]
-    return sorted(path for path in paths if path.startswith("pairs/") and path.endswith(".parquet"))
+def pair_files(manifest: Mapping[str, Any]) -> list[list[str]]:
+    """Paths of the files that hold the rows, in runs: the files of a run follow each other in order of key."""
+    paths = [file["path"] for file in manifest["files"]]
+    paths = sorted(path for path in paths if path.startswith("pairs/") and path.endswith(".parquet"))
+    scales = manifest["selection"].get("scales", ())
+    ends = sorted({0, len(paths), *(scale["n_shards"] for scale in scales)})
+    return [paths[start:stop] for start, stop in pairwise(ends) if paths[start:stop]]
 
 
 def scan_rows(bucket: Bucket, version: str, columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
-    """All rows in order of key, some thousand at a time, each with the file that holds them."""
-    for path in pair_files(bucket, version):
-        with _opened(bucket, version, path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-                yield path, pa.Table.from_batches([batch])
+    """All rows as they lie in the files, some thousand at a time, each with its file."""
+    for run in pair_files(read_manifest(bucket, version)):
+        yield from _scan_files(bucket, version, run, columns)
+
+
+def sorted_rows(bucket: Bucket, version: str, columns: list[str]) -> Iterator[Row]:
+    """Values of these columns of all rows, in order of the first, which is the key."""
+    runs = pair_files(read_manifest(bucket, version))
+    return merge_runs([(t for _, t in _scan_files(bucket, version, run, columns)) for run in runs], columns)
+
+
+def merge_runs(runs: Iterable[Iterable[pa.Table]], columns: list[str]) -> Iterator[Row]:
+    """Rows of tables in runs, each in order of the first column, in order over all."""
+    return heapq.merge(*(_tuples(run, columns) for run in runs), key=lambda row: row[0])
 
 
 def find_row(bucket: Bucket, version: str, key: str) -> tuple[str, dict[str, Any]] | None:
     """The row of an image and the file that holds it; None when the release has it not."""
-    paths = pair_files(bucket, version)
-    first, last = 0, len(paths)
-    while last - first > 1:
-        middle = (first + last) // 2
-        first, last = (middle, last) if _first_key(bucket, version, paths[middle]) <= key else (first, middle)
-    found = read_row(bucket, version, paths[first], key) if paths else None
-    return (paths[first], found) if found else None
+    for paths in pair_files(read_manifest(bucket, version)):
+        first, last = 0, len(paths)
+        while last - first > 1:
+            middle = (first + last) // 2
+            first, last = (middle, last) if _first_key(bucket, version, paths[middle]) <= key else (first, middle)
+        if found := read_row(bucket, version, paths[first], key):
+            return paths[first], found
+    return None
 
 
 def read_row(bucket: Bucket, version: str, path: str, key: str) -> dict[str, Any] | None:
@@ -70,6 +86,18 @@ def read_selection(bucket: Bucket, version: str) -> pa.Table | None:
     if not version or not found:
         return None
     return Staging(bucket, found[0].removesuffix("/select/all.json")).read_shard("select", "all", "selection")
+
+
+def _scan_files(bucket: Bucket, version: str, paths: list[str], columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
+    for path in paths:
+        with _opened(bucket, version, path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+                yield path, pa.Table.from_batches([batch])
+
+
+def _tuples(tables: Iterable[pa.Table], columns: list[str]) -> Iterator[Row]:
+    for table in tables:
+        yield from zip(*(table[name].to_pylist() for name in columns), strict=True)
 
 
 def _first_key(bucket: Bucket, version: str, path: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from realsyn_ops.io.release_rows import Row
     from realsyn_ops.io.shards import Staging
 
 _KEPT = "changelog.json"
@@ -32,10 +33,21 @@ def changelog_files(staging: "Staging", selection: "pa.Table") -> tuple[str, dic
     return previous, files
 
 
-def _staged_rows(staging: "Staging") -> "Iterator[pa.Table]":
+def _staged_rows(staging: "Staging") -> "Iterator[Row]":
+    """What will be published, in order of key."""
+    from realsyn_ops.io.release_changes import ROW
+    from realsyn_ops.io.release_rows import merge_runs, pair_files
+
+    prefix = f"{staging.prefix}/release/"
+    files = [{"path": item.key.removeprefix(prefix)} for item in staging.bucket.list(f"{prefix}pairs/")]
+    runs = pair_files({"files": files, "selection": json.loads(staging.get("selection.json"))})
+    return merge_runs([_tables(staging, prefix, run) for run in runs], ROW)
+
+
+def _tables(staging: "Staging", prefix: str, paths: list[str]) -> "Iterator[pa.Table]":
     import io
 
     import pyarrow.parquet as pq
 
-    for item in staging.bucket.list(f"{staging.prefix}/release/pairs/"):
-        yield pq.read_table(io.BytesIO(staging.bucket.get(item.key)))
+    for path in paths:
+        yield pq.read_table(io.BytesIO(staging.bucket.get(prefix + path)))

@@ -60,9 +60,9 @@ def _sample(corpus: Corpus, text: str) -> Asked:
     if not match:
         raise PermanentError(f"{text!r} is no sample of a tar: {_ACCEPTED}")
     version, shard, key = match.groups()
-    read_release(corpus.bucket, version)
+    there = [path for run in pair_files(read_release(corpus.bucket, version).manifest) for path in run]
     path = f"pairs/{shard}.parquet"
-    if path not in (there := pair_files(corpus.bucket, version)):
+    if path not in there:
         raise PermanentError(f"release {version} has no {shard}.tar; it has {len(there)}, from 00000.tar on")
     return Asked("sample", key, version, path)
 

@@ -1,8 +1,8 @@
-"""Small releases published through the real code: pairs as the tests want them, in two shards."""
+"""Small releases published through the real code: pairs as the tests want them, in two shards a scale."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,15 @@ def publish(
     *,
     previous: str = "",
     texts: Mapping[str, bytes] | None = None,
+    more: Sequence[dict[str, Any]] = (),
 ) -> dict[str, bytes]:
-    """Publish the pairs in two shards; returns the files that were staged."""
-    rows = release_rows(pairs)
-    half = -(-len(rows) // 2)
+    """Publish the pairs in two shards, or in two of each scale, the smaller scale first; returns what was staged.
+
+    ``more``: the pairs by which the second scale is larger.
+    """
+    parts = [part for some in (pairs, more) for part in _halves(release_rows(some))]
     staged: dict[str, bytes] = {}
-    for i, part in enumerate(filter(None, (rows[:half], rows[half:]))):
+    for i, part in enumerate(parts):
         samples = [Sample(row["key"], picture(row["key"]), row["text1"], sample_fields(row)) for row in part]
         staged[f"pairs/{i:05d}.parquet"] = parquet_bytes(pa.Table.from_pylist(part, schema=RELEASE))
         staged[f"tars/{i:05d}.tar"] = write_tar(samples)
@@ -59,11 +62,23 @@ def publish(
         files.append({"path": path, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
     facts = {
         "version": version, "previous": previous, "days": [DAY], "preset": "demo", "models": {"rewriter": "small"},
-        "selection": {"n_selected": len(rows), "lower": 0.1, "upper": 0.9, "cap": 2, "cluster_sizes_after": [1]},
+        "selection": selection_facts(pairs, more),
         "plans": {"release_dataset": PLAN},
     }  # fmt: skip
     publish_release(bucket, version, f"staging/x/{version}", files, {"README.md": b"# card", **(texts or {})}, facts)
     return staged
+
+
+def selection_facts(pairs: list[dict[str, Any]], more: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    facts = {"lower": 0.1, "upper": 0.9, "cap": 2, "cluster_sizes_after": [1], "n_selected": len(pairs) + len(more)}
+    first, second = len(_halves(pairs)), len(_halves(more))
+    scales = [{"size": len(pairs), "n_shards": first}, {"size": len(pairs) + len(more), "n_shards": first + second}]
+    return facts | ({"scales": scales} if more else {})
+
+
+def _halves(rows: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
+    half = -(-len(rows) // 2)
+    return [part for part in (rows[:half], rows[half:]) if part]
 
 
 def mend_manifest(bucket: Bucket, version: str, path: str, data: bytes) -> None:

@@ -11,13 +11,15 @@ from realsyn_ops.io.release_changes import (
     CHANGED_KEYS,
     CHANGELOG,
     COMPARED,
+    ROW,
     Change,
     changelog,
     changes_between,
     changes_since,
     compare,
 )
-from realsyn_ops.io.release_rows import find_row, pair_files, rows_with_text, scan_rows
+from realsyn_ops.io.release_rows import Row, find_row, pair_files, rows_with_text, scan_rows, sorted_rows
+from realsyn_ops.io.releases import read_manifest
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.plans import ReleasePlan
@@ -28,9 +30,8 @@ from tests.report.small_corpus import publish as publish_table
 OTHER = ["Another text.", "Text 2 of i4.", "Text 3 of i4."]
 
 
-def table(*keys: str, **changes: str) -> pa.Table:
-    rows = [{"key": key} | {name: f"{name} of {key}" for name in COMPARED} | changes for key in keys]
-    return pa.Table.from_pylist(rows, schema=pa.schema([(name, pa.string()) for name in ("key", *COMPARED)]))
+def rows(*keys: str, **changes: str) -> list[Row]:
+    return [(key, *(changes.get(name, f"{name} of {key}") for name in COMPARED)) for key in keys]
 
 
 def selection(**reasons: str | None) -> pa.Table:
@@ -44,7 +45,7 @@ def stage_selection(bucket: Bucket, version: str, **reasons: str | None) -> None
 
 def test_rows_are_found_without_reading_the_others(bucket: Bucket) -> None:
     publish(bucket, "v1", [pair(f"i{n}") for n in range(7)])
-    assert pair_files(bucket, "v1") == ["pairs/00000.parquet", "pairs/00001.parquet"]
+    assert pair_files(read_manifest(bucket, "v1")) == [["pairs/00000.parquet", "pairs/00001.parquet"]]
     assert [key for _, t in scan_rows(bucket, "v1", ["key"]) for key in t["key"].to_pylist()] == [
         f"i{n}" for n in range(7)
     ]
@@ -57,27 +58,43 @@ def test_rows_are_found_without_reading_the_others(bucket: Bucket) -> None:
     ]
 
 
+def test_a_release_of_several_scales_is_read_as_one_in_order_of_key(bucket: Bucket) -> None:
+    publish(bucket, "v1", [pair(f"i{n}") for n in (1, 3, 5, 7)], more=[pair(f"i{n}") for n in (0, 2, 4, 6)])
+    assert [len(run) for run in pair_files(read_manifest(bucket, "v1"))] == [2, 2]
+    assert [key for _, t in scan_rows(bucket, "v1", ["key"]) for key in t["key"].to_pylist()] == [
+        f"i{n}" for n in (1, 3, 5, 7, 0, 2, 4, 6)
+    ]
+    assert [key for (key,) in sorted_rows(bucket, "v1", ["key"])] == [f"i{n}" for n in range(8)]
+    found = {f"i{n}": find_row(bucket, "v1", f"i{n}") for n in range(8)}
+    assert {key: row["key"] for key, (_, row) in found.items()} == {key: key for key in found}  # type: ignore[misc]
+    assert found["i0"][0] == "pairs/00002.parquet"  # type: ignore[index]
+    assert find_row(bucket, "v1", "i9") is None
+    publish(bucket, "v2", [pair(f"i{n}") for n in range(1, 8)])
+    assert changes_between(bucket, "v1", "v2").changes == [Change("i0", "removed", "not_in_corpus")]
+    assert changes_between(bucket, "v1", "v2").n_same == 7
+
+
 @pytest.mark.parametrize(
     ("old", "new", "changes", "n_same"),
     [
         ([], [], [], 0),
-        ([table("a", "c")], [table("a"), table("c")], [], 2),
-        ([], [table("a")], [("a", "added")], 0),
-        ([table("a"), table("b")], [], [("a", "removed"), ("b", "removed")], 0),
-        ([table("a", "c", "d")], [table("b", "c"), table("e")],
+        (rows("a", "c"), rows("a", "c"), [], 2),
+        ([], rows("a"), [("a", "added")], 0),
+        (rows("a", "b"), [], [("a", "removed"), ("b", "removed")], 0),
+        (rows("a", "c", "d"), rows("b", "c", "e"),
          [("a", "removed"), ("b", "added"), ("d", "removed"), ("e", "added")], 1),
-        ([table("a", "b")], [table("a", "b", text2="x")], [("a", "changed"), ("b", "changed")], 0),
+        (rows("a", "b"), rows("a", "b", text2="x"), [("a", "changed"), ("b", "changed")], 0),
     ],
 )  # fmt: skip
 def test_two_runs_of_rows_are_compared_by_key(
-    old: list[pa.Table], new: list[pa.Table], changes: list[tuple[str, str]], n_same: int
+    old: list[Row], new: list[Row], changes: list[tuple[str, str]], n_same: int
 ) -> None:
     found = compare("v1", old, "v2", new)
     assert ([(c.key, c.change) for c in found.changes], found.n_same) == (changes, n_same)
 
 
 def test_a_changed_pair_names_its_columns() -> None:
-    found = compare("v1", [table("a")], "v2", [table("a", text3="x", syn_text="y")])
+    found = compare("v1", rows("a"), "v2", rows("a", text3="x", syn_text="y"))
     assert found.changes == [Change("a", "changed", "text3, syn_text")]
 
 
@@ -126,10 +143,10 @@ def test_without_selections_only_the_tables_tell(two: Bucket) -> None:
 
 
 def test_the_changelog_tells_what_a_later_diff_cannot_find_any_more(two: Bucket) -> None:
-    rows = [table for _, table in scan_rows(two, "v2", ["key", *COMPARED])]
+    new = list(sorted_rows(two, "v2", ROW))
     stage_selection(two, "v1", i0=None)
-    files = changelog(changes_since(two, "v1", "v3", rows, selection(i0="cluster_cap")))
-    assert files == changelog(changes_since(two, "v1", "v3", rows, selection(i0="cluster_cap")))
+    files = changelog(changes_since(two, "v1", "v3", new, selection(i0="cluster_cap")))
+    assert files == changelog(changes_since(two, "v1", "v3", new, selection(i0="cluster_cap")))
     text = files[CHANGELOG].decode()
     assert text.startswith("# Changes of release v3 since release v1\n")
     assert "| removed | 4 |" in text

@@ -132,6 +132,13 @@ def test_only_the_deep_check_sees_a_picture_that_does_not_decode(bucket: Bucket,
     ]  # fmt: skip
 
 
+def test_of_several_scales_no_pair_stands_in_two(bucket: Bucket) -> None:
+    publish(bucket, "v2", [pair("i1"), pair("i3")], more=[pair("i0"), pair("i2")])
+    assert check_release(bucket, "v2").problems == []
+    publish(bucket, "v3", [pair("i1"), pair("i3")], more=[pair("i0"), pair("i1")])
+    assert check_release(bucket, "v3").problems == ["pairs/: i1 stands in two scales"]
+
+
 def test_a_shard_without_its_twin_is_named(bucket: Bucket, files: Files) -> None:
     key = "releases/v1/manifest.json"
     whole = json.loads(bucket.get(key))

@@ -10,7 +10,7 @@ from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.operators.changes import changelog_files
 from realsyn_ops.plans import ReleasePlan
-from tests.io.small_release import pair, publish
+from tests.io.small_release import pair, publish, selection_facts
 
 SELECTION = pa.table({"key": ["i1", "i2", "i3"], "reason": pa.array(["cluster_cap", None, None], pa.string())})
 
@@ -21,6 +21,7 @@ def staging(bucket: Bucket) -> Staging:
     staging = Staging.create(bucket, "release_dataset", "v2", ReleasePlan(inputs="in", code="c0de"))
     for path, data in publish(bucket, "x", [pair("i2"), pair("i3")]).items():
         bucket.put(f"{staging.prefix}/release/{path}", data)
+    staging.put("selection.json", b"{}")
     for item in list(bucket.list("releases/x/")):
         bucket.delete(item.key)
     return staging
@@ -52,3 +53,14 @@ def test_a_published_release_keeps_its_changelog_and_an_unpublished_one_does_not
     publish(staging.bucket, "v2", [pair("i2"), pair("i3")], previous=previous, texts=files)
     publish(staging.bucket, "v4", [pair("i9")])
     assert changelog_files(staging, SELECTION) == (previous, files) != first
+
+
+def test_several_scales_are_one_release(bucket: Bucket) -> None:
+    scales = {"pairs": [pair("i2"), pair("i4")], "more": [pair("i1"), pair("i3")]}
+    staging = Staging.create(bucket, "release_dataset", "v2", ReleasePlan(inputs="in", code="c0de"))
+    staging.put("selection.json", json.dumps(selection_facts(*scales.values())).encode())
+    for path, data in publish(bucket, "v1", **scales).items():
+        bucket.put(f"{staging.prefix}/release/{path}", data)
+    _, files = changelog_files(staging, SELECTION)
+    head = json.loads(files[CHANGED_KEYS].splitlines()[0])
+    assert (head["same"], head["listed"]) == (4, 0)
