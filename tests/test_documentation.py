@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -44,6 +45,10 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+def options(command: Any) -> set[str]:
+    return {option for param in command.params for option in param.opts}
+
+
 def first_cells(text: str) -> list[str]:
     return [row[0].strip("`") for row in rows(text)]
 
@@ -66,7 +71,11 @@ def test_every_command_and_its_options_are_known(page: Path) -> None:
     for line in re.findall(r"\./realsyn ([a-z][^`\n#)]*)", page.read_text()):
         name, *arguments = shlex.split(line.split("  ")[0].replace("'", ""))
         assert name in COMMANDS, line
-        known = {option for param in COMMANDS[name].params for option in param.opts} | {"--help"}
+        command = COMMANDS[name]
+        if arguments and hasattr(command, "commands"):
+            assert arguments[0] in command.commands, line
+            command = command.commands[arguments[0]]
+        known = options(command) | {"--help"}
         takes_any = name in {"bench", "test"}
         assert takes_any or {a for a in arguments if a.startswith("--")} <= known, line
 
@@ -75,8 +84,11 @@ def test_the_table_of_commands_holds_all_of_them_with_their_options() -> None:
     table = {row[0].strip("`").removeprefix("./realsyn "): row[1] for row in rows(section(README, "## Commands"))}
     assert set(table) == set(COMMANDS)
     for name, text in table.items():
-        for option in (o for param in COMMANDS[name].params for o in param.opts if o.startswith("--")):
-            assert option in text or option == "--help", option
+        parts = getattr(COMMANDS[name], "commands", {})
+        assert set(parts) <= set(re.findall(r"\w+", text))
+        for command in (COMMANDS[name], *parts.values()):
+            for option in (o for o in options(command) if o.startswith("--")):
+                assert option in text or option == "--help", option
 
 
 def test_the_table_of_settings_holds_every_one_with_its_default() -> None:

@@ -22,6 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+release = typer.Typer(help="The releases: list, show, diff, verify, revoke.", no_args_is_help=True)
+app.add_typer(release, name="release")
 console = Console(soft_wrap=True)
 
 
@@ -160,6 +162,87 @@ def rejects(
         query = Query(day=day, stage=stage, reason=reason, source=source)
         with open_bucket(Stack(home())) as bucket:
             show_rejects(bucket, query, console, limit=limit, as_json=as_json, html=html)
+
+
+@app.command()
+def trace(
+    key: Annotated[
+        str, typer.Argument(help="A key of an image, a sentence or a reject, its beginning, or VERSION/00000.tar/KEY.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """Show where an image, a sentence, a pair or a tar's sample comes from, and what every step said of it.
+
+    Document, file, record and node in the raw input; each filter's score and limit; group, cluster and texts with their
+    own provenance; model and prompt; the plans; the releases that have it. A refused key says where and why.
+    """
+    from realsyn_ops.cli.deployment import open_bucket
+    from realsyn_ops.cli.trace import show_trace
+
+    with one_clear_line(), open_bucket(Stack(home())) as bucket:
+        show_trace(bucket, key, console, as_json=as_json)
+
+
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="As ./realsyn release list shows it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON on standard output.")]
+
+
+@release.command(name="list")
+def list_all(as_json: AsJson = False) -> None:
+    """Every published version: when, how many pairs and bytes, and whether it may be used."""
+    from realsyn_ops.cli.deployment import open_bucket
+    from realsyn_ops.cli.releases import list_releases
+
+    with one_clear_line(), open_bucket(Stack(home())) as bucket:
+        list_releases(bucket, console, as_json=as_json)
+
+
+@release.command()
+def show(version: Version, as_json: AsJson = False) -> None:
+    """What a version's manifest says."""
+    from realsyn_ops.cli.deployment import open_bucket
+    from realsyn_ops.cli.releases import show_release
+
+    with one_clear_line(), open_bucket(Stack(home())) as bucket:
+        show_release(bucket, version, console, as_json=as_json)
+
+
+@release.command()
+def diff(before: Version, after: Version, as_json: AsJson = False) -> None:
+    """What is new, gone and different in the second version, and why as far as it is known."""
+    from realsyn_ops.cli.deployment import open_bucket
+    from realsyn_ops.cli.releases import diff_releases
+
+    with one_clear_line(), open_bucket(Stack(home())) as bucket:
+        diff_releases(bucket, before, after, console, as_json=as_json)
+
+
+@release.command()
+def verify(
+    version: Version,
+    is_deep: Annotated[bool, typer.Option("--deep", help="Decode every picture, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a version against its manifest: files, checksums, tars and rows. Exit code 1 when something is wrong."""
+    from realsyn_ops.cli.deployment import open_bucket
+    from realsyn_ops.cli.releases import verify_release
+
+    with one_clear_line(), open_bucket(Stack(home())) as bucket:
+        is_good = verify_release(bucket, version, console, is_deep=is_deep, as_json=as_json)
+    raise typer.Exit(0 if is_good else 1)
+
+
+@release.command()
+def revoke(
+    version: Version,
+    reason: Annotated[str, typer.Option(help="Why it must not be used any more, for those who do.")],
+) -> None:
+    """Take a version back: a marker says so where people look. Its files stay, and there is no way to undo it."""
+    from realsyn_ops.cli.deployment import open_bucket
+    from realsyn_ops.cli.releases import revoke_release
+
+    with one_clear_line(), open_bucket(Stack(home())) as bucket:
+        revoke_release(bucket, version, reason, home(), console)
 
 
 @app.command()

@@ -64,8 +64,7 @@ def run_demo(
         "is_new": is_new,
     }
     (stack.home / "reports" / version / "demo.json").write_text(json.dumps(timing))
-    report = json.loads((stack.home / "reports" / version / "report.json").read_text())
-    render_text(report, console=console)
+    render_text(local_report(stack.home, version)[0], console=console)
     if not is_new:
         console.print(f"nothing new: release {version} holds these pairs already")
     if chain.n_retried:
@@ -127,7 +126,7 @@ def fetch_release(stack: Stack, version: str) -> Path:
     gallery = json.loads(stack.bucket.get(f"reports/{version}/gallery.json"))
     (folder / "report.json").write_text(json.dumps(report, sort_keys=True, indent=1))
     (folder / "gallery.json").write_text(json.dumps(gallery))
-    (folder / "report.html").write_text(render_html(report, gallery))
+    (folder / "report.html").write_text(render_html(*local_report(stack.home, version)))
     (stack.home / "reports" / "latest").write_text(version)
     return path
 
@@ -135,6 +134,14 @@ def fetch_release(stack: Stack, version: str) -> Path:
 def latest_report(home: Path) -> tuple[dict, dict]:
     """Report and gallery of the last release on this machine; raises PermanentError when there is none."""
     with suppress(OSError, ValueError):
-        folder = home / "reports" / (home / "reports" / "latest").read_text()
-        return json.loads((folder / "report.json").read_text()), json.loads((folder / "gallery.json").read_text())
+        return local_report(home, (home / "reports" / "latest").read_text())
     raise PermanentError(f"no release under {home} yet: run ./realsyn demo first")
+
+
+def local_report(home: Path, version: str) -> tuple[dict, dict]:
+    """Report and gallery of a release that was copied to this machine; with its marker if that is revoked."""
+    folder = home / "reports" / version
+    report = json.loads((folder / "report.json").read_text())
+    marker = home / "releases" / version / releases.REVOKED
+    revoked = {"revoked": json.loads(marker.read_text())} if marker.is_file() else {}
+    return report | revoked, json.loads((folder / "gallery.json").read_text())

@@ -20,7 +20,7 @@ from realsyn_ops.settings import settings
 
 @contextmanager
 def open_bucket(stack: Stack) -> Iterator[Bucket]:
-    """The bucket, for reading. The embedded object store is started for as long as it takes; Airflow is not needed."""
+    """The bucket. The embedded object store is started for as long as it takes; Airflow is not needed."""
     connection = os.environ.get(_connection_variable())
     if connection:
         yield bucket_of(connection)

@@ -22,24 +22,26 @@ def record_plan(staging: Staging) -> None:
         staging.bucket.put(_key(staging.dag, name), data)
 
 
+def plan_record(bucket: Bucket, dag: str, day: str = _LAST) -> dict[str, Any] | None:
+    """``digest`` and ``plan`` by which the Dag published a day's tables, or published last."""
+    found = bucket.find(_key(dag, day))
+    return json.loads(found) if found else None
+
+
 def recorded_plan(bucket: Bucket, dag: str, day: str) -> dict[str, Any] | None:
     """The values of the plan that published the Dag's tables of a day; None when none is recorded."""
-    return _plan(bucket, dag, day)
+    record = plan_record(bucket, dag, day)
+    return record["plan"] if record else None
 
 
 def last_plan(bucket: Bucket, dag: str) -> dict[str, Any] | None:
     """The values of the plan by which the Dag published last, for whichever day."""
-    return _plan(bucket, dag, _LAST)
+    return recorded_plan(bucket, dag, _LAST)
 
 
 def recorded_plans(bucket: Bucket, dag: str) -> list[dict[str, Any]]:
     """The plans of all days, and the last one."""
     return [json.loads(bucket.get(item.key))["plan"] for item in bucket.list(_key(dag, "").removesuffix(".json"))]
-
-
-def _plan(bucket: Bucket, dag: str, name: str) -> dict[str, Any] | None:
-    found = bucket.find(_key(dag, name))
-    return json.loads(found)["plan"] if found else None
 
 
 def _key(dag: str, name: str) -> str:

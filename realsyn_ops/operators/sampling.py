@@ -12,6 +12,7 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
+from realsyn_ops.operators.changes import changelog_files
 from realsyn_ops.operators.duplicates import near_survivors
 from realsyn_ops.operators.kept_arrays import unit_matrix
 from realsyn_ops.operators.made_with import corpus_limits, image_policies, pair_models
@@ -179,7 +180,8 @@ def audit(shards: list[Work]) -> Work:
 
 @task(outlets=[assets.RELEASES])
 def publish(work: Work, *, outlet_events: Any) -> None:
-    """Copy the staged files to `releases/VERSION/` with the card; the manifest comes last and makes it a release."""
+    """Copy the staged files to `releases/VERSION/` with card and changelog; the manifest comes last and makes it a
+    release."""
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.releases import publish_release
     from realsyn_ops.io.schemas import RELEASE
@@ -192,13 +194,16 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     with measured(staging, "publish"):
         corpus = Corpus(staging.bucket)
         selection = json.loads(staging.get("selection.json"))
+        selected = staging.read_shard(SELECT, "all", "selection")
         files = staged_files(staging)
+        previous, changes = changelog_files(staging, selected)
         facts = {
             "version": version,
+            "previous": previous,
             "days": corpus.days("documents"),
             "preset": chosen.preset,
             "models": pair_models(staging.bucket),
-            "funnel": funnel(corpus, staging.read_shard(SELECT, "all", "selection")),
+            "funnel": funnel(corpus, selected),
             "plans": {**corpus_limits(staging.bucket), "release_dataset": json.loads(chosen.to_json())},
             "selection": selection,
             "image_policies": image_policies(staging.bucket),
@@ -208,6 +213,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
             "README.md": card(described).encode(),
             "SHA256SUMS": checksums(files),
             "croissant.json": croissant(described, folder="pairs", columns=RELEASE),
+            **changes,
         }
         publish_release(staging.bucket, version, f"{staging.prefix}/release", files, texts, facts)
     report = build_report(staging, facts)

@@ -115,6 +115,7 @@ class ModelCost:
 @dataclass(frozen=True, slots=True)
 class Figures:
     version: str
+    revoked: str
     preset: str
     days: tuple[str, ...]
     n_pairs: int
@@ -144,6 +145,7 @@ def read_figures(report: Mapping[str, Any]) -> Figures:
     n_pairs = release.get("n_pairs")
     return Figures(
         version=report.get("version") or release.get("version") or "",
+        revoked=" ".join((report.get("revoked") or {}).get(name, "") for name in ("revoked", "reason")).strip(),
         preset=report.get("preset") or "",
         days=tuple(report.get("days") or ()),
         n_pairs=(selection.n_selected or 0) if n_pairs is None else n_pairs,

@@ -16,7 +16,7 @@ from realsyn_ops.errors import PermanentError
 from realsyn_ops.io import releases
 from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.recorded_plans import last_plan, recorded_plan
-from realsyn_ops.io.shards import Staging
+from realsyn_ops.io.release_rows import read_selection
 from realsyn_ops.plans import check_day
 from realsyn_ops.records import Reason
 from realsyn_ops.report.places import first_places, places_in, quoted, row_id, source_documents
@@ -119,7 +119,7 @@ def list_rejects(corpus: Corpus, counts: Iterable[Count], query: Query, *, limit
                 table = table.slice(0, n_left)
                 for start in range(0, table.num_rows, _CHUNK):
                     rows = [row | {"reason": reason} for row in table.slice(start, _CHUNK).to_pylist()]
-                    yield from _described(corpus, count.step, query, rows)
+                    yield from describe(corpus, count.step, query, rows)
                 n_left -= table.num_rows
                 if not n_left:
                     break
@@ -222,18 +222,13 @@ def _condition(step: Step, reason: str) -> str:
 
 def _selection(corpus: Corpus, query: Query) -> pa.Table | None:
     """What the newest release said of each pair, while its staging folder is there."""
-    version = releases.newest(corpus.bucket)
-    prefix = f"staging/release_dataset/{version}/"
-    found = [item.key for item in corpus.bucket.list(prefix) if item.key.endswith("/select/all.json")]
-    if not version or not found:
-        return None
-    table = Staging(corpus.bucket, found[0].removesuffix("/select/all.json")).read_shard("select", "all", "selection")
-    if query.day:
+    table = read_selection(corpus.bucket, releases.newest(corpus.bucket))
+    if table is not None and query.day:
         table = table.filter(pc.equal(table["day"], query.day))
     return table
 
 
-def _described(corpus: Corpus, step: Step, query: Query, rows: list[dict[str, Any]]) -> list[Rejected]:
+def describe(corpus: Corpus, step: Step, query: Query, rows: list[dict[str, Any]]) -> list[Rejected]:
     """The rows with their values, limits and first places."""
     places = first_places(corpus, step, rows, query.source)
     plans = {day: _plan_values(corpus, step, day) for day in {row["day"] for row in rows}}

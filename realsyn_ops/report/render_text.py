@@ -35,6 +35,8 @@ def _print_head(figures: Figures, console: Console) -> None:
     head = Text("RealSyn release ", style="bold")
     head.append(figures.version or "(none yet)", style="bold cyan")
     print_line(console, head)
+    if figures.revoked:
+        print_line(console, Text(f"REVOKED, do not use it: {figures.revoked}", style="bold red"))
     facts = (
         ("pairs", wording.count(figures.n_pairs)),
         ("preset", figures.preset),

@@ -13,7 +13,9 @@ import pytest
 from realsyn_ops.cli.services import PROJECT
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ("demo", "up", "down", "status", "report", "rejects", "replay", "answers", "bench", "test")
+COMMANDS = (
+    "demo", "up", "down", "status", "report", "rejects", "trace", "release", "replay", "answers", "bench", "test",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,16 @@ from killed_writer import run_killed
 
 from realsyn_ops.errors import CorruptShardError, PermanentError
 from realsyn_ops.io.releases import (
+    REVOKED,
     download_release,
     is_published,
     newest,
     publish_release,
     read_manifest,
+    read_release,
+    releases,
+    revocation,
+    revoke,
     versions,
 )
 from realsyn_ops.io.storage import Bucket
@@ -148,3 +154,45 @@ def test_a_download_of_changed_bytes_fails_and_shows_nothing(staged: Bucket, tmp
     with pytest.raises(CorruptShardError, match=path):
         download_release(staged, "v1", tmp_path)
     assert not (tmp_path / "v1").exists()
+
+
+def test_a_revoked_release_says_so_and_nothing_else_of_it_changes(staged: Bucket, tmp_path: Path) -> None:
+    facts = {**FACTS, "selection": {"n_selected": 3}}
+    publish(staged, facts=facts)
+    publish(staged, "v2", facts=facts)
+    before = contents(staged)
+    assert [r.revoked for r in releases(staged)] == [None, None]
+    marker = revoke(staged, "v1", "  A picture had to go.\n")
+    assert (marker["release"], marker["reason"]) == ("v1", "A picture had to go.")
+    assert "do not use it" in marker["status"]
+    assert revocation(staged, "v1") == marker
+    after = contents(staged)
+    assert {key: after[key] for key in before} == before
+    assert set(after) - set(before) == {f"releases/v1/{REVOKED}"}
+    assert {r.version: r.revoked for r in releases(staged)} == {"v1": marker, "v2": None}
+    assert (is_published(staged, "v1"), versions(staged), newest(staged)) == (True, ["v1", "v2"], "v2")
+    assert json.loads((download_release(staged, "v1", tmp_path) / REVOKED).read_text()) == marker
+    assert not (download_release(staged, "v2", tmp_path) / REVOKED).exists()
+    publish(staged, facts=facts)
+    assert contents(staged) == after
+
+
+def test_a_release_is_revoked_once_for_a_reason_and_only_when_it_is_there(staged: Bucket) -> None:
+    with pytest.raises(PermanentError, match=r"release 'v1' is not published; there are: none"):
+        revoke(staged, "v1", "why")
+    publish(staged)
+    with pytest.raises(PermanentError, match="revoked for a reason"):
+        revoke(staged, "v1", " ")
+    assert revocation(staged, "v1") is None
+    first = revoke(staged, "v1", "the first reason")
+    with pytest.raises(PermanentError, match=r"release v1 was revoked at 20.*Z: the first reason"):
+        revoke(staged, "v1", "another reason")
+    assert revocation(staged, "v1") == first
+
+
+def test_a_release_has_its_time_pairs_and_bytes(staged: Bucket) -> None:
+    publish(staged, facts={**FACTS, "selection": {"n_selected": 3}})
+    release = read_release(staged, "v1")
+    assert (release.version, release.n_pairs) == ("v1", 3)
+    assert release.n_bytes == sum(len(data) for data in (*DATA.values(), *TEXTS.values()))
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", release.published)
