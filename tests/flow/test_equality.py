@@ -1,7 +1,8 @@
 """Five days on real Airflow in order, in another order, with a rerun and a backfill, and all at once: the same corpus
 and the same release.
 
-The first order freezes the codebooks and how images see sentences; the others start from an empty home and these.
+The first order freezes the codebooks and how images see sentences; the others start from an empty home and these, and
+with what the rewriter answered: a rebuild replays answers, it does not pay for them again.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from tests.flow.harness import demo_home
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
-FROZEN = ("corpus/codebooks", "corpus/sights/")
+FROZEN = ("corpus/codebooks", "corpus/sights/", "corpus/answers")
 TABLES = (
     "documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects", "image_scores", "image_embeddings",
     "image_links", "curated_images", "sentence_measures", "sentence_scores", "sentence_embeddings", "sentence_links",
@@ -130,7 +131,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dic
         found = published(bucket)
         assert all(found.values())
         assert {Path(name).name for name in set(found) - set(TABLES)} == {
-            "manifest.json", "README.md", "00000.parquet", "00000.tar",
+            "manifest.json", "README.md", "croissant.json", "SHA256SUMS", "00000.parquet", "00000.tar",
         }  # fmt: skip
         corpus = Corpus(bucket)
         survivors = corpus.read("curated_images", ["day"], where="reason IS NULL")["day"].to_pylist()
