@@ -13,11 +13,14 @@ from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
-import great_expectations  # noqa: F401  slow to import: once, before forking
-import pandas as pd  # noqa: F401
-import pyarrow.parquet  # noqa: F401
+_ANSWERS = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what libraries log to standard output is no answer
 
-from realsyn_ops.operators import params, sampling
+import great_expectations  # noqa: E402, F401  slow to import: once, before forking
+import pandas as pd  # noqa: E402, F401
+import pyarrow.parquet  # noqa: E402, F401
+
+from realsyn_ops.operators import params, sampling  # noqa: E402
 
 
 def make_release(changes: dict[str, Any]) -> None:
@@ -37,9 +40,9 @@ def main() -> None:
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)
-        print(pid, flush=True)
+        print(pid, file=_ANSWERS, flush=True)
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(os.waitstatus_to_exitcode(status), file=_ANSWERS, flush=True)
 
 
 if __name__ == "__main__":
