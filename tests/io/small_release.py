@@ -28,6 +28,8 @@ def pair(key: str, **changes: Any) -> dict[str, Any]:
         "key": key, "day": DAY, "url": f"https://example.org/{key}.png", "texts": texts,
         "text_keys": [sentence_key(text) for text in texts], "similarities": [0.5, 0.4, 0.3], "caption": "a thing",
         "tags": ["thing"], "syn_text": f"A thing of {key}.", "syn_origin": "rewriter", "syn_similarity": 0.25,
+        "document_key": "d1", "document_url": "https://example.org/", "node": 1, "models": "{}",
+        "text_document_urls": ["https://example.org/"] * 3, "text_nodes": [2, 3, 4],
     } | changes  # fmt: skip
 
 

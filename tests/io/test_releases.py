@@ -89,7 +89,7 @@ def test_the_same_release_again_is_nothing_new(staged: Bucket) -> None:
 def test_a_published_version_never_changes(staged: Bucket, changes: dict[str, object]) -> None:
     publish(staged)
     before = contents(staged)
-    with pytest.raises(PermanentError, match="release v1 is published with other contents"):
+    with pytest.raises(PermanentError, match="releases/v1 is published with other contents"):
         publish(staged, **changes)
     assert contents(staged) == before
 
