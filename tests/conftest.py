@@ -14,7 +14,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack of which only the object store runs. Each bucket takes some volumes of its own, and there are hundreds."""
+    """A stack of which only the object store runs. Each bucket takes volumes of its own: there are hundreds."""
     stack = Stack(tmp_path_factory.mktemp("store"), max_volumes=10_000)
     stack.up_store()
     yield stack
