@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,8 @@ def test_a_release_killed_at_any_moment_is_never_half_there_and_runs_again_to_th
         for _ in range(N_KILLS):
             pid = made.start()
             time.sleep(draw.uniform(0.02, 1) * took)
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it was faster
+                os.kill(pid, signal.SIGKILL)
             n_killed += made.ended() == -signal.SIGKILL
             if version in versions(bucket):
                 n_visible += 1
@@ -134,9 +135,8 @@ def test_a_store_that_answers_503_ends_in_a_clear_error_and_a_clean_rerun(
 
     with refusing(demo.stack.endpoints.s3_port, refuses) as url:
         env = demo.stack.airflow_env()
-        connection = json.loads(env["AIRFLOW_CONN_REALSYN_S3"])
-        connection["extra"]["endpoint_url"] = url
-        with releases({**env, "AIRFLOW_CONN_REALSYN_S3": json.dumps(connection)}, tmp_path) as made:
+        behind = env["AIRFLOW_CONN_REALSYN_S3"].replace(str(demo.stack.endpoints.s3_port), url.rsplit(":", 1)[1])
+        with releases({**env, "AIRFLOW_CONN_REALSYN_S3": behind}, tmp_path) as made:
             made.start()
             assert made.ended() == 1
             assert n_puts[0] > after
@@ -160,8 +160,9 @@ def test_a_full_disk_ends_in_a_clear_error_and_with_room_again_in_the_same_bytes
     stack.up_store()
     try:
         bucket = stack.bucket
-        for item in list(demo.stack.bucket.list("corpus/")):
-            bucket.put(item.key, demo.stack.bucket.get(item.key))
+        for prefix in ("corpus/", "releases/"):
+            for item in list(demo.stack.bucket.list(prefix)):
+                bucket.put(item.key, demo.stack.bucket.get(item.key))
         filler = fill(bucket)
         with releases(stack.airflow_env(), tmp_path) as made:
             made.start()
@@ -169,7 +170,7 @@ def test_a_full_disk_ends_in_a_clear_error_and_with_room_again_in_the_same_bytes
             last = made.errors.read_text().strip().splitlines()[-1]
             assert "TransientError: s3://" in last
             assert "is its disk full?" in last
-            assert versions(bucket) == []
+            assert version not in versions(bucket)
             for key in filler:
                 bucket.delete(key)
             httpx.get(f"http://127.0.0.1:{stack.endpoints.master_port}/vol/vacuum?garbageThreshold=0.01", timeout=60)
