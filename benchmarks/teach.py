@@ -3,7 +3,8 @@
 It is tuned on merges that rules make of WordNet's definitions (`material/gloss_merges.py`) and that pass the gate, and
 judged on triples it has not seen: of other definitions, made alike, and of Tux Paint's stamps, whose captions people
 wrote. Before: the same weights asked as the tuned ones are, and as the demo asks them, with the prompt's instruction
-and examples and bound to the words of the sources. What is tuned is thrown away.
+and examples and bound to the words of the sources: a figure to compare with, since examples do much by themselves. What
+is tuned is thrown away.
 
 Acceptance alone would reward a model that copies. So it is also counted how many answers are the rules' own merge of
 the triple, how many are the template's text, how much of the realistic text's order they keep, and why answers fail.
@@ -100,22 +101,20 @@ def measure(
         "seconds": time.monotonic() - started,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
     }
-    best = {
-        of: max(share for (name, kind), share in accepted.items() if kind == of and name != "after") for of in held_out
-    }
+    before = {of: accepted["before, asked alike", of] for of in held_out}
     return Measurement(
         f"{len(taught)} merges of definitions; held out {', '.join(f'{len(c)} {of}' for of, c in held_out.items())}",
         figures,
         [
             Check(
-                "more accepted than by the best of before, made",
-                accepted["after", "made"] - best["made"],
+                "more accepted than before, asked alike: made",
+                accepted["after", "made"] - before["made"],
                 ">=",
                 MIN_GAIN,
             ),
             Check(
-                "more accepted than by the best of before, stamps",
-                accepted["after", "stamps"] - best["stamps"],
+                "more accepted than before, asked alike: stamps",
+                accepted["after", "stamps"] - before["stamps"],
                 ">=",
                 MIN_STAMPS_GAIN,
             ),
