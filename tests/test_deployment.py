@@ -3,6 +3,7 @@
 No container engine is needed. Where `docker compose` is at hand it resolves the file, elsewhere the few lines below do.
 """
 
+import inspect
 import json
 import os
 import re
@@ -266,10 +267,11 @@ def test_the_object_store_starts_as_compose_says_and_the_init_service_makes_the_
 
 
 def test_the_object_store_has_the_flags_of_the_embedded_default(services: dict[str, Any], store: Stack) -> None:
-    own = {"ip", "ip.bind", "dir", "s3.config"}
+    own = {"ip", "ip.bind", "dir", "s3.config", "volume.max"}  # the tests' store has room for more buckets
     ports = re.compile(r"^(s3|master|volume|filer)\.port(\.grpc)?$")
     embedded = flags(" ".join(psutil.Process(store.seaweed.pid()).cmdline()))
     composed = flags(services["seaweedfs"]["command"][0])
+    assert composed["volume.max"] == str(inspect.signature(Stack).parameters["max_volumes"].default)
     assert {n: v for n, v in embedded.items() if n not in own and not ports.match(n)} == {
         n: v for n, v in composed.items() if n not in own and not ports.match(n)
     }
