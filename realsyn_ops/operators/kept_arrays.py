@@ -88,7 +88,7 @@ class KeptArrays:
         made = self._made(rows)
         content = io.BytesIO()
         np.savez(content, **made)  # type: ignore[arg-type]
-        for outdated in [item.key for item in bucket.list(prefix)]:
+        for outdated in [item.key for item in bucket.list(prefix) if item.key != key]:  # another task may have put it
             bucket.delete(outdated)
         bucket.put(key, content.getvalue())
         log.info("%s: made of %d vectors and kept in %s", day, len(rows), self._prefix)
