@@ -1,4 +1,4 @@
-"""What tests share: one real SeaweedFS for the whole session, and an empty bucket for each test that asks."""
+"""What tests share: one real SeaweedFS for each process that runs them, and an empty bucket for each test that asks."""
 
 import itertools
 from collections.abc import Iterator
@@ -33,7 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Two processes share the tests: those of one group run in one of them, in their order, the longest group first."""
     wants_long = config.getoption("--long")
     chosen = [item for item in items if bool(item.get_closest_marker("long")) == wants_long]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    items[:] = sorted(chosen, key=lambda item: not uses_demo(item))
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("demo" if uses_demo(item) else item.path.stem))
+
+
+def uses_demo(item: pytest.Item) -> bool:
+    return "demo" in getattr(item, "fixturenames", ())
