@@ -63,7 +63,8 @@ def plan(codebook: str, **context: Any) -> Work:
     corpus = Corpus(bucket)
     columns = ["key", "day", "text_keys", "syn_text", "syn_similarity", "reason", "made_by"]
     pairs = corpus.read("pairs", columns)
-    params = {name: value for name, value in context["params"].items() if name != "refit"}
+    params = dict(context["params"])
+    params.pop("refit")
     chosen = ReleasePlan(
         inputs=digest([pairs.to_pylist(), funnel(corpus)]),
         code=code_digest(),

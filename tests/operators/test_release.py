@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.io.codebook import current_version
@@ -45,7 +46,7 @@ def deployed(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket
 
 def run_select(**params: Any) -> tuple[str, list[dict[str, str]]]:
     """The staging folder and the shards of a release with these params."""
-    context = {"params": {name: param.value for name, param in RELEASE.items()} | SMALL | params}
+    context = {"params": ParamsDict({**RELEASE, **SMALL, **params})}
     work = sampling.plan.function(sampling.fit.function(**context), **context)
     return work["staging"], sampling.select.function(work)
 
@@ -83,7 +84,7 @@ def test_a_smaller_release_lies_within_a_larger_one_of_the_same_pairs(deployed: 
 
 def test_the_selection_is_published_with_the_release_and_says_what_other_bounds_leave(deployed: Bucket) -> None:
     write_pairs(deployed, list(range(60)))
-    context = {"params": {name: param.value for name, param in RELEASE.items()} | SMALL | {"scales": [10, 25]}}
+    context = {"params": ParamsDict({**RELEASE, **SMALL, "scales": [10, 25]})}
     work = sampling.plan.function(sampling.fit.function(**context), **context)
     shards = [sampling.export.function(shard) for shard in sampling.select.function(work)]
     sampling.publish.function(sampling.audit.function(shards), outlet_events=defaultdict(SimpleNamespace))
