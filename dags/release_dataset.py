@@ -1,9 +1,9 @@
 """### release_dataset: all pairs in force are bounded, balanced, exported and published under a version
 
 **Runs** on its own schedule, or by hand (no partition key). It reads every published pair, drops those outside the
-similarity bounds, caps the image clusters for the wanted size and writes `releases/VERSION/`: parquet in the RealSyn
-schema, WebDataset tars, a card and checksums; then `reports/VERSION/`. The same pairs with the same params are the same
-version: the run is skipped.
+similarity bounds, takes of each image cluster as many as the wanted size needs and writes `releases/VERSION/`: parquet
+in the RealSyn schema, WebDataset tars, a card and checksums; then `reports/VERSION/`. The same pairs with the same
+params are the same version: the run is skipped.
 
 **Red task.** *audit*: the staged release breaks an expectation; nothing was published; see the Data Docs page.
 
@@ -16,7 +16,7 @@ from airflow.sdk import dag
 
 from realsyn_ops.operators.params import RELEASE
 from realsyn_ops.operators.run import DEFAULT_ARGS
-from realsyn_ops.operators.sampling import audit, export, plan, publish, select
+from realsyn_ops.operators.sampling import audit, export, fit, plan, publish, select
 from realsyn_ops.settings import settings
 
 
@@ -31,7 +31,7 @@ from realsyn_ops.settings import settings
     tags=["realsyn"],
 )
 def release_dataset() -> None:
-    shards = select(plan())
+    shards = select(plan(fit()))
     publish(audit(export.expand(work=shards)))
 
 

@@ -16,6 +16,9 @@ from typing import Any, Self
 from realsyn_ops.errors import BadPlanError
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+BALANCES = ("clusters", "caps", "tags", "uniform")
+"""How a release is balanced: by image clusters to a size, by the paper's fixed caps, by counts of tags, not at all."""
+MAX_SCALES = 16
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _VERSION = re.compile(r"([0-9a-f]{16})?")
 
@@ -253,22 +256,42 @@ class MinePlan(Plan):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasePlan(Plan):
-    """``size`` is the wanted number of pairs (0: ``share`` of those within the similarity bounds)."""
+    """``size`` is the wanted number of pairs (0: ``share`` of those within the similarity bounds), ``scales`` are
+    several, of which a smaller one lies within a larger; ``caps`` are in their place for the balance ``caps``.
+
+    ``min_similarity`` and ``max_similarity`` are bounds in place of their quantiles. ``codebook``: the image clusters.
+    """
 
     size: int = 0
     share: float = 0.7
+    scales: tuple[int, ...] = ()
+    balance: str = "clusters"
+    caps: tuple[int, ...] = (20, 35, 180)
     lower_quantile: float = 0.075
     upper_quantile: float = 0.925
+    min_similarity: float | None = None
+    max_similarity: float | None = None
     images_per_cluster: int = 16
+    codebook: str = ""
     shard_pairs: int = 10_000
     image_side_px: int = 224
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("scales", "caps"):
+            object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
+            self.require(name, all(n >= 1 for n in getattr(self, name)), "numbers of at least 1")
         self.require("size", self.size >= 0, "0 or more")
+        self.require("scales", not (self.size and self.scales), "empty where a size is given")
+        self.require("scales", len(self.scales) <= MAX_SCALES, f"at most {MAX_SCALES}")
+        self.require("caps", 1 <= len(self.caps) <= MAX_SCALES, f"1 to {MAX_SCALES}")
         self.require("share", 0 < self.share <= 1, "above 0 and at most 1")
+        self.require("balance", self.balance in BALANCES, ", ".join(BALANCES))
         self.require("lower_quantile", 0 <= self.lower_quantile < 0.5, "from 0 to below 0.5")
         self.require("upper_quantile", 0.5 < self.upper_quantile <= 1, "above 0.5 and at most 1")
+        for name in ("min_similarity", "max_similarity"):
+            value = getattr(self, name)
+            self.require(name, value is None or -1 <= value <= 1, "empty or from -1 to 1")
         self.require("images_per_cluster", self.images_per_cluster >= 1, "at least 1")
         self.require("shard_pairs", self.shard_pairs >= 1, "at least 1")
         self.require("image_side_px", self.image_side_px >= 16, "at least 16")

@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from realsyn_ops.cli.services import Stack
 from realsyn_ops.io.storage import Bucket
+
+ON_AIRFLOW = "tests/flow/"
 
 _numbers = itertools.count(1)
 
@@ -33,15 +37,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Two processes share the tests: those of one group run in one of them, in their order, the longest group first."""
+    """Either kind of tests; those on Airflow first: they take the longest."""
     wants_long = config.getoption("--long")
     chosen = [item for item in items if bool(item.get_closest_marker("long")) == wants_long]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = sorted(chosen, key=lambda item: not uses_demo(item))
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("demo" if uses_demo(item) else item.path.stem))
+    items[:] = sorted(chosen, key=lambda item: not item.nodeid.startswith(ON_AIRFLOW))
 
 
-def uses_demo(item: pytest.Item) -> bool:
-    return "demo" in getattr(item, "fixturenames", ())
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return Scheduling(config, log)
+
+
+class Scheduling(LoadScopeScheduling):
+    """Which tests run in one process, in their order: those of a file, and those that share a demo or Ray's ports."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return ON_AIRFLOW if file.startswith(ON_AIRFLOW) and not file.endswith("test_equality.py") else file

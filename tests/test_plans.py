@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,7 @@ PLANS: dict[type[Plan], Plan] = {
 EVERY = [pytest.param(plan, id=kind.__name__) for kind, plan in PLANS.items()]
 
 
-def other_value(value: Any) -> Any:
+def other_value(name: str, value: Any) -> Any:
     """Another value of the kind, within every rule of every plan."""
     match value:
         case int():
@@ -44,9 +45,12 @@ def other_value(value: Any) -> Any:
         case float():
             return value + 0.01 if value < 1 else value + 1
         case tuple():
-            return (("encoder", "demo"),)
+            return (("encoder", "demo"),) if name == "models" else (7,)
+        case None:
+            return 0.5
         case _:
-            return {"demo": "clip", "failed": "all", "en": "de", "": "0123456789abcdef"}.get(value, "2025-02-19")
+            known = {"demo": "clip", "failed": "all", "en": "de", "clusters": "tags", "": "0123456789abcdef"}
+            return known.get(value, "2025-02-19")
 
 
 @pytest.mark.parametrize("day", ["2025-02-18", "2024-02-29", "1999-12-31"])
@@ -137,6 +141,11 @@ def test_any_other_key_is_refused_by_its_rule(key: object, rule: str) -> None:
         (ReleasePlan, "share", [0, 1.01], [0.01, 1]),
         (ReleasePlan, "lower_quantile", [-0.01, 0.5], [0, 0.49]),
         (ReleasePlan, "upper_quantile", [0.5, 1.01], [0.51, 1]),
+        (ReleasePlan, "scales", [(0,), (-1, 5), tuple(range(1, 18))], [(), (5, 9)]),
+        (ReleasePlan, "caps", [(), (0,), tuple(range(1, 18))], [(1,), (20, 35)]),
+        (ReleasePlan, "balance", ["", "random"], ["clusters", "caps", "tags", "uniform"]),
+        (ReleasePlan, "min_similarity", [-1.1, 1.1], [None, -1, 0.51]),
+        (ReleasePlan, "max_similarity", [-1.1, 1.1], [None, 0.61, 1]),
         (ReleasePlan, "images_per_cluster", [0], [1]),
         (ReleasePlan, "shard_pairs", [0], [1]),
         (ReleasePlan, "image_side_px", [15], [16]),
@@ -146,7 +155,7 @@ def test_a_field_out_of_its_rule_is_refused_by_name(kind: type[Plan], field: str
     for value in good:
         assert getattr(replace(PLANS[kind], **{field: value}), field) == value
     for value in bad:
-        with pytest.raises(BadPlanError, match=f"^{field} must be .*, got {value!r}$") as raised:
+        with pytest.raises(BadPlanError, match=f"^{field} must be .*, got {re.escape(repr(value))}$") as raised:
             replace(PLANS[kind], **{field: value})
         assert (raised.value.field, raised.value.value) == (field, value)
         assert isinstance(raised.value, PermanentError)
@@ -173,6 +182,14 @@ def test_the_numbers_of_the_paper_are_the_defaults() -> None:
     assert (cluster.min_perplexity, cluster.max_perplexity) == (30.0, 200.0)
     assert (cluster.sentences_per_cluster, pair.n_texts) == (420, 3)
     assert mine.size == 8_000
+
+
+def test_scales_are_the_same_in_any_order_and_stand_alone() -> None:
+    plans = [ReleasePlan(inputs="in", code="c0de", scales=scales) for scales in ((30, 15), (15, 30, 15))]
+    assert plans[0] == plans[1]
+    assert plans[0].scales == (15, 30)
+    with pytest.raises(BadPlanError, match="scales must be empty where a size is given"):
+        replace(plans[0], size=7)
 
 
 def test_the_bounds_of_a_release_drop_fifteen_percent_like_the_paper() -> None:
@@ -203,7 +220,7 @@ def test_every_field_is_in_the_digest(plan: Plan) -> None:
     digests = {plan.digest}
     changed = [field.name for field in fields(plan) if field.name != "n_texts"]
     for name in changed:
-        digests.add(replace(plan, **{name: other_value(getattr(plan, name))}).digest)
+        digests.add(replace(plan, **{name: other_value(name, getattr(plan, name))}).digest)
     assert len(digests) == len(changed) + 1
     assert all(len(digest) == 16 for digest in digests)
 
@@ -256,7 +273,7 @@ def test_the_code_digest_follows_sources_suites_and_prompts_and_nothing_else(tmp
     (package / "__pycache__" / "plans.cpython-311.pyc.tmp").write_bytes(b"x")
     assert digest_of(package) == first
     seen = {first}
-    for changed in ("stages/sample.py", "gates/suites/pairs.yaml", "models/prompts/merge-v2.txt"):
+    for changed in ("stages/sample/cuts.py", "gates/suites/pairs.yaml", "models/prompts/merge-v2.txt"):
         path = package / changed
         path.write_text(path.read_text() + "\n")
         seen.add(digest_of(package))

@@ -66,12 +66,12 @@ def plant(path: Path, line: str) -> None:
 @pytest.mark.parametrize(
     ("file", "line", "rule"),
     [
-        ("realsyn_ops/stages/sample.py", "import airflow", "TID251"),
+        ("realsyn_ops/stages/sample/cuts.py", "import airflow", "TID251"),
         ("realsyn_ops/io/shards.py", "from airflow.sdk import task", "TID251"),
         ("realsyn_ops/operators/sampling.py", "import numpy", "TID253"),
         ("realsyn_ops/operators/ray_shards.py", "import ray", "TID253"),
         ("dags/pair_texts.py", "from PIL import Image", "TID253"),
-        ("realsyn_ops/stages/sample.py", "from . import cluster", "TID252"),
+        ("realsyn_ops/stages/sample/cuts.py", "from . import bounds", "TID252"),
     ],
 )
 def test_ruff_names_a_planted_import(copied: Path, file: str, line: str, rule: str) -> None:
@@ -86,8 +86,8 @@ def test_ruff_names_a_planted_import(copied: Path, file: str, line: str, rule: s
 @pytest.mark.parametrize(
     ("file", "line", "contract"),
     [
-        ("stages/sample.py", "from realsyn_ops.stages import cluster", "A stage does not import another stage"),
-        ("stages/sample.py", "from realsyn_ops.io import storage", "One direction"),
+        ("stages/sample/cuts.py", "from realsyn_ops.stages import cluster", "A stage does not import another stage"),
+        ("stages/sample/cuts.py", "from realsyn_ops.io import storage", "One direction"),
         ("io/shards.py", "from realsyn_ops.models import load", "One direction"),
         ("plans.py", "from realsyn_ops.operators import assets", "One direction"),
         ("gates/audit.py", "import airflow", "airflow only at the edge"),

@@ -141,7 +141,7 @@ def corpus_rows(staging: "Staging", stage: str, name: str, *, vector: str, colum
 
 @dataclass(frozen=True)
 class KeptRows:
-    """Published survivors, sorted by key: columns of their groups in memory, their vectors where asked for."""
+    """Published rows that are kept, sorted by key: some columns in memory, their vectors where asked for."""
 
     embeddings: Embeddings
     places: "np.ndarray"
@@ -166,7 +166,7 @@ class KeptRows:
         return self.embeddings.dim
 
     def vectors(self, positions: "np.ndarray") -> "np.ndarray":
-        """(n, d) float32 unit rows, joint with the other kind, of the survivors at these positions."""
+        """(n, d) float32 unit rows of the records at these positions."""
         return self.embeddings.unit(self.places[positions])
 
 
@@ -182,9 +182,15 @@ class RowsAt:
 
 
 def kept_rows(
-    corpus: "Corpus", groups: str, embeddings: str, columns: list[str], versions: Mapping[str, int]
+    corpus: "Corpus",
+    groups: str,
+    embeddings: str,
+    columns: list[str],
+    versions: Mapping[str, int],
+    *,
+    vector: str = "embedding",
 ) -> KeptRows:
-    """Survivors of a table of groups with the named columns of it, both tables as of their ``versions``."""
+    """The rows of a table that no reason refuses, with the named columns, both tables as of their ``versions``."""
     import pyarrow.compute as pc
 
     kept = corpus.read(groups, ["key", "day", *columns], where="reason IS NULL", version=versions[groups])
@@ -195,7 +201,7 @@ def kept_rows(
     found = pc.index_in(wanted, rows)
     if found.null_count:
         raise PermanentError(f"{groups} names {found.null_count} rows that {embeddings} has not: run their days again")
-    return KeptRows(Embeddings(corpus, embeddings, "embedding", version), places[found.to_numpy()], kept)
+    return KeptRows(Embeddings(corpus, embeddings, vector, version), places[found.to_numpy()], kept)
 
 
 def _placed(table: "pa.Table", rows: "np.ndarray", *, is_staged: bool) -> "pa.Table":

@@ -8,10 +8,22 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from realsyn_ops.plans import ClusterPlan, CuratePlan, IngestPlan, MinePlan, PairPlan, Plan, ReleasePlan, TeachPlan
+from realsyn_ops.plans import (
+    BALANCES,
+    ClusterPlan,
+    CuratePlan,
+    IngestPlan,
+    MinePlan,
+    PairPlan,
+    Plan,
+    ReleasePlan,
+    TeachPlan,
+)
 
 _SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
 _COUNT = {"type": "integer", "minimum": 1}
+_COUNTS = {"type": "array", "items": _COUNT}
+_COSINE = {"type": ["number", "null"], "minimum": -1, "maximum": 1}
 _PRESET = {
     "type": ["string", "null"],
     "enum": [None, "demo", "clip", "paper"],
@@ -28,7 +40,8 @@ _SEED = {"type": "integer", "minimum": 0, "title": "Seed", "description": "Every
 
 def _form(plan: type[Plan], shape: dict[str, dict[str, Any]]) -> dict[str, Param]:
     defaults = {field.name: field.default for field in fields(plan)}
-    defaults |= {"preset": None, "teacher": ""}  # the task makes models of them
+    defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    defaults |= {"preset": None, "teacher": "", "refit": False}  # the task makes something else of them
     return {name: Param(defaults[name], **schema) for name, schema in shape.items()}
 
 
@@ -265,6 +278,17 @@ RELEASE = _form(
             "type": "integer", "minimum": 0, "title": "Wanted pairs",
             "description": "The cap of each image cluster is solved for this size. 0: the share below.",
         },
+        "scales": {
+            **_COUNTS, "title": "Several sizes",
+            "description": "In place of one size: nested ones, a smaller one within a larger. Shards come in their "
+            "order, so that a smaller one is the first so many.",
+        },
+        "balance": {
+            "type": "string", "enum": list(BALANCES), "title": "Balance",
+            "description": "clusters: each image cluster gives as many pairs as the size needs. caps: as many as the "
+            "caps below say, as in the paper. tags: counts of tags are balanced, as in MetaCLIP. uniform: none.",
+        },
+        "caps": {**_COUNTS, "title": "Fixed caps", "description": "For the balance caps: a scale each."},
         "share": {
             **_SHARE, "title": "Wanted share",
             "description": "Share of the pairs within the similarity bounds, when no size is wanted.",
@@ -277,8 +301,19 @@ RELEASE = _form(
             "type": "number", "exclusiveMinimum": 0.5, "maximum": 1, "title": "Upper similarity quantile",
             "description": "Pairs above this quantile may read the text in the picture.",
         },
+        "min_similarity": {
+            **_COSINE, "title": "Lower similarity", "description": "A bound in place of the quantile.",
+        },
+        "max_similarity": {
+            **_COSINE, "title": "Upper similarity", "description": "A bound in place of the quantile.",
+        },
         "images_per_cluster": {
-            **_COUNT, "title": "Images a cluster", "description": "Sets the number of image clusters for the balance.",
+            **_COUNT, "title": "Images a cluster",
+            "description": "Sets the number of image clusters when those of the balance are fitted (the paper: 168).",
+        },
+        "refit": {
+            **_REFIT,
+            "description": "Fit new image clusters for the balance: this release and those after it are drawn anew.",
         },
         "shard_pairs": {**_COUNT, "title": "Pairs a shard", "description": "Pairs in one parquet file and one tar."},
         "image_side_px": {

@@ -12,13 +12,15 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
+from realsyn_ops.operators.balance import OVER_CLUSTERS, fit_balance
 from realsyn_ops.operators.changes import changelog_files
 from realsyn_ops.operators.duplicates import near_survivors
 from realsyn_ops.operators.kept_arrays import unit_matrix
 from realsyn_ops.operators.made_with import corpus_limits, image_policies, pair_models
 from realsyn_ops.operators.publishing import run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
-from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
+from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging, preset_models
+from realsyn_ops.operators.selecting import select_pairs
 from realsyn_ops.plans import ReleasePlan, code_digest, shard_bounds
 from realsyn_ops.settings import settings
 
@@ -32,11 +34,27 @@ log = logging.getLogger(__name__)
 
 SELECT = "select"
 EXPORT = "export"
-SELECTION_COLUMNS = ["key", "day", "cluster", "similarity", "reason"]
+SELECTION = "selection.parquet"
+"""The release's selection: keys in order, each with its image cluster, similarity and smallest scale."""
 
 
 @task
-def plan(**context: Any) -> Work:
+def fit(**context: Any) -> str:
+    """The image clusters of the balance: their codebook's version. Fitted by the first release, or where a run says."""
+    from realsyn_ops.io.corpus import Corpus
+
+    bucket = open_bucket()
+    corpus = Corpus(bucket)
+    if not corpus.exists("pairs"):
+        raise AirflowSkipException("no pairs are published yet: nothing to release")
+    if not any(part.num_rows for part in corpus.scan("pairs", ["key"], where="reason IS NULL", limit=1)):
+        raise AirflowSkipException("the pairs in force are none: nothing to release")
+    params = dict(context["params"])
+    return fit_balance(bucket, params) if params["balance"] in OVER_CLUSTERS else ""
+
+
+@task
+def plan(codebook: str, **context: Any) -> Work:
     """Decide on the pairs; skipped when a release already holds them."""
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.releases import is_published
@@ -44,18 +62,16 @@ def plan(**context: Any) -> Work:
 
     bucket = open_bucket()
     corpus = Corpus(bucket)
-    if not corpus.exists("pairs"):
-        raise AirflowSkipException("no pairs are published yet: nothing to release")
     columns = ["key", "day", "text_keys", "syn_text", "syn_similarity", "reason", "made_by"]
     pairs = corpus.read("pairs", columns)
-    if not pairs.num_rows:
-        raise AirflowSkipException("the pairs in force are none: nothing to release")
     params = dict(context["params"])
+    params.pop("refit")
     chosen = ReleasePlan(
         inputs=digest([pairs.to_pylist(), funnel(corpus)]),
         code=code_digest(),
         preset=settings().preset,
         models=preset_models(settings().preset),
+        codebook=codebook,
         **params,
     )
     version = f"{max(pairs['day'].to_pylist())}-{chosen.digest[:8]}"
@@ -66,55 +82,24 @@ def plan(**context: Any) -> Work:
 
 @task
 def select(work: Work) -> list[Work]:
-    """Bound the similarity, cluster the images, solve the cap for the wanted size; returns shards of the selection."""
-    import numpy as np
-    import pyarrow as pa
+    """Bound the similarity, solve the caps of the image clusters for the wanted sizes; returns the release's shards."""
+    import pyarrow.compute as pc
 
-    from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.stages.cluster import assign, fit_centroids, n_clusters
-    from realsyn_ops.stages.sample import select as select_pairs
-    from realsyn_ops.stages.sample import similarity_bounds
+    from realsyn_ops.io.shards import parquet_bytes
 
     staging = open_staging(work)
     chosen = ReleasePlan.from_json(staging.plan_json())
     with measured(staging, SELECT):
-        corpus = Corpus(staging.bucket)
-        pairs = corpus.read("pairs", ["key", "day", "syn_similarity"], where="reason IS NULL")
-        keys = pairs["key"].to_pylist()
-        vectors = visual_vectors(staging, pairs)
-        k = n_clusters(len(keys), rows_per_cluster=chosen.images_per_cluster)
-        clusters = assign(vectors, fit_centroids(vectors, k=k, seed=chosen.seed))[0][:, 0]
-        similarities = pairs["syn_similarity"].to_numpy()
-        bounds = similarity_bounds(
-            similarities, lower_quantile=chosen.lower_quantile, upper_quantile=chosen.upper_quantile
-        )
-        n_within = int(((similarities >= bounds[0]) & (similarities <= bounds[1])).sum())
-        wanted = min(chosen.size or round(chosen.share * n_within), n_within)
-        selection = select_pairs(keys, similarities, clusters, bounds=bounds, size=wanted, seed=chosen.seed)
-        within = np.array([r is None or r == "cluster_cap" for r in selection.reasons], bool)
-        taken = np.array([r is None for r in selection.reasons], bool)
-        before, after = (np.bincount(clusters[mask], minlength=k) for mask in (within, taken))
-        largest_first = np.argsort(-before, kind="stable")
-        figures = {
-            "lower": selection.lower,
-            "upper": selection.upper,
-            "cap": selection.cap,
-            "n_clusters": k,
-            "n_candidates": len(keys),
-            "n_wanted": wanted,
-            "n_selected": int(taken.sum()),
-            "cluster_sizes_before": before[largest_first].tolist(),
-            "cluster_sizes_after": after[largest_first].tolist(),
-        }
-        staging.put("selection.json", json.dumps(figures, sort_keys=True).encode())
-        columns = [keys, pairs["day"], clusters.astype(np.int32), similarities, selection.reasons]
-        table = pa.table(dict(zip(SELECTION_COLUMNS, columns, strict=True)))
-        rejected = {r: selection.reasons.count(r) for r in {x for x in selection.reasons if x}}
-        counts = {"pairs.in": len(keys), "pairs.kept": int(taken.sum())}
-        counts |= {f"pairs.rejected.{reason}": n for reason, n in sorted(rejected.items())}
+        table, figures = select_pairs(staging.bucket, chosen)
+        counts = by_reason("pairs", table.num_rows, figures["n_selected"], figures["rejected"])
         staging.write(SELECT, "all", {"selection": table}, counts)
+        shards = shard_keys(table, chosen.shard_pairs)
+        for scale in figures["scales"]:
+            scale["n_shards"] = sum(size <= scale["size"] for size, _ in shards)
+        staging.put("selection.json", json.dumps(figures, sort_keys=True).encode())
+        taken = table.filter(pc.is_valid(table["scale"])).drop_columns("reason")
+        staging.put(f"release/{SELECTION}", parquet_bytes(taken))
     log.info("%s", counts)
-    shards = shard_bounds(int(taken.sum()), chosen.shard_pairs)
     return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(len(shards))]
 
 
@@ -137,9 +122,7 @@ def export(work: Work) -> Work:
         return work
     chosen = ReleasePlan.from_json(staging.plan_json())
     with measured(staging, EXPORT, work["shard"]):
-        keys = selected_keys(staging)
-        start, stop = shard_bounds(len(keys), chosen.shard_pairs)[int(work["shard"])]
-        selected = keys[start:stop]
+        _, selected = shard_keys(staging.read_shard(SELECT, "all", "selection"), chosen.shard_pairs)[int(work["shard"])]
         corpus = Corpus(staging.bucket)
         listed = ", ".join(f"'{key}'" for key in selected) or "''"
         columns = ["key", "day", "text_keys", "texts", "similarities", "caption", "tags", "syn_text", "syn_origin",
@@ -224,10 +207,15 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     log.info("published release %s: %d pairs", version, selection["n_selected"])
 
 
-def selected_keys(staging: "Staging") -> list[str]:
-    """Keys of the selection, in order: what shards are cut from."""
-    table = staging.read_shard(SELECT, "all", "selection")
-    return [k for k, r in zip(table["key"].to_pylist(), table["reason"].to_pylist(), strict=True) if r is None]
+def shard_keys(selection: "pa.Table", max_pairs: int) -> list[tuple[int, list[str]]]:
+    """The keys of each shard in order, and the smallest scale that they are in: smaller scales first, then by key."""
+    import pyarrow.compute as pc
+
+    shards = []
+    for scale in sorted(pc.unique(selection["scale"]).drop_null().to_pylist()):
+        keys = selection["key"].filter(pc.equal(selection["scale"], scale)).to_pylist()
+        shards += [(scale, keys[start:stop]) for start, stop in shard_bounds(len(keys), max_pairs)]
+    return shards
 
 
 def staged_files(staging: "Staging") -> list[dict[str, Any]]:

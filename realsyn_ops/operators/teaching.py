@@ -9,6 +9,7 @@ import json
 import logging
 from collections import Counter
 from dataclasses import asdict
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
@@ -85,7 +86,7 @@ def draw(work: Work) -> list[Work]:
 
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.records import Reason
-    from realsyn_ops.stages.sample import select
+    from realsyn_ops.stages import sample
 
     staging = open_staging(work)
     chosen = TeachPlan.from_json(staging.plan_json())
@@ -93,9 +94,9 @@ def draw(work: Work) -> list[Work]:
         corpus, versions = Corpus(staging.bucket), json.loads(staging.get("versions.json"))
         keys = corpus.read("pairs", ["key"], where="reason IS NULL", version=versions["pairs"])["key"].to_pylist()
         clusters = image_clusters(corpus, versions["curated_images"])
-        of_keys = np.array([clusters.get(key, 0) for key in keys])
-        drawn = select(keys, np.zeros(len(keys)), of_keys, bounds=(0, 0), size=chosen.size, seed=chosen.seed)
-        wanted = [key for key, reason in zip(keys, drawn.reasons, strict=True) if reason is None]
+        of_keys = np.array([clusters.get(key, 0) for key in keys], np.int32)
+        drawn = sample.draw(keys, of_keys, size=chosen.size, seed=chosen.seed, memory_bytes=settings().memory_bytes)
+        wanted = list(compress(keys, drawn))
         rows = triples_of(corpus, wanted, versions["pairs"])
         triples = {identity(row): row for row in reversed(rows)}  # of identical ones, the first
         kept = sorted(triples.values(), key=lambda row: row["key"])

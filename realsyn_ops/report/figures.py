@@ -90,6 +90,8 @@ class Selection:
     n_selected: int | None
     sizes_before: tuple[int, ...]
     sizes_after: tuple[int, ...]
+    scales: tuple[Mapping[str, Any], ...]
+    what_if: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,8 @@ def _selection(values: Mapping[str, Any]) -> Selection:
         n_selected=values.get("n_selected"),
         sizes_before=tuple(values.get("cluster_sizes_before") or ()),
         sizes_after=tuple(values.get("cluster_sizes_after") or ()),
+        scales=tuple(values.get("scales") or ()),
+        what_if=tuple(values.get("what_if") or ()),
     )
 
 

@@ -22,6 +22,8 @@ def render_text(report: Mapping[str, Any], *, console: Console) -> None:
     print_table(console, "Rejects by reason", *_rejects_table(figures))
     print_table(console, "Images fetched", *_hosts_table(figures))
     print_table(console, "Balance", ("", ">"), _facts(_selection(figures)))
+    print_table(console, "Scales", ("pairs>", "cap>", "first shards>"), _scale_rows(figures))
+    print_table(console, "Other similarity bounds", ("quantiles", "bounds", "pairs>"), _bound_rows(figures))
     print_table(console, "Synthetic texts", ("made by", "texts>"), _synthesis_rows(figures))
     print_table(console, "Answers paid for", *_answers_table(figures))
     print_table(console, "Refused and asked again", ("model", "reason", "answers>"), _refused_rows(figures))
@@ -147,6 +149,21 @@ def _selection(figures: Figures) -> tuple[tuple[str, object], ...]:
         ("largest cluster after", max(chosen.sizes_after, default=None)),
     )
     return tuple(fact for fact in facts if fact[1] is not None)
+
+
+def _scale_rows(figures: Figures) -> list[tuple[str, ...]]:
+    return [tuple(wording.count(s[name]) for name in ("size", "cap", "n_shards")) for s in figures.selection.scales]
+
+
+def _bound_rows(figures: Figures) -> list[tuple[str, str, str]]:
+    return [
+        (
+            " to ".join(f"{quantile:g}" for quantile in other["quantiles"]),
+            f"{wording.number(other['lower'])} to {wording.number(other['upper'])}",
+            wording.count(other["n_within"]),
+        )
+        for other in figures.selection.what_if
+    ]
 
 
 def _synthesis_rows(figures: Figures) -> list[tuple[str, str]]:

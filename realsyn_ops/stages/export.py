@@ -168,7 +168,7 @@ def card(report: Mapping[str, Any]) -> str:
         _WHAT.format_map(values),
         *(_funnel(title, report["funnel"].get(kind, ())) for kind, title in _KINDS),
         _rejects(report["funnel"]),
-        "\n## Selection\n\n" + _table(("value", "chosen"), sorted(report["selection"].items())),
+        _selection(report["selection"]),
         "\n## Models\n\n" + _table(("role", "model"), sorted(report["models"].items())),
         *(_settings(name, plan) for name, plan in sorted(report["plans"].items())),
         _files(report["files"]),
@@ -209,6 +209,20 @@ def _rejects(funnel: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
         for reason, n in sorted(step["rejects"].items())
     ]
     return "\n## Rejects by reason\n\n" + _table(("of", "step", "reason", "n"), rows)
+
+
+def _selection(selection: Mapping[str, Any]) -> str:
+    """What was chosen; the scales, of which each is the first so many shards; what other bounds would have left."""
+    chosen = sorted((name, value) for name, value in selection.items() if not isinstance(value, list | dict))
+    parts = ["\n## Selection\n\n" + _table(("value", "chosen"), chosen)]
+    if scales := selection.get("scales"):
+        rows = [(scale["size"], scale["cap"], f"{scale['n_shards']:,}") for scale in scales]
+        parts.append("\n### Scales\n\n" + _table(("pairs", "cap of a cluster", "in the first shards"), rows))
+    if others := selection.get("what_if"):
+        rows = [(*(f"{q:g}" for q in o["quantiles"]), o["lower"], o["upper"], o["n_within"]) for o in others]
+        header = ("lower quantile", "upper quantile", "lower", "upper", "pairs within")
+        parts.append("\n### Other bounds\n\n" + _table(header, rows))
+    return "".join(parts)
 
 
 def _settings(name: str, plan: Mapping[str, Any]) -> str:

@@ -38,8 +38,9 @@ def answer(i: int) -> str:
 
 def pair(i: int, **more: Any) -> dict[str, Any]:
     row = {
-        "key": f"i{i:03d}", "day": FIRST if i % 2 else SECOND, "cluster": 0, "caption": f"a {BIRDS[i % 12]} on a fence",
+        "key": f"i{i:016d}{i:016d}", "day": FIRST if i % 2 else SECOND, "cluster": 0,
         "text_keys": [f"s{i // 2:03d}", "s900", "s901"], "texts": [text(i), "Another text.", "A third text."],
+        "caption": f"a {BIRDS[i % 12]} on a fence",
         "similarities": [0.5, 0.4, 0.3], "tags": [BIRDS[i % 12], "fence"], "syn_text": "x", "syn_origin": "template",
         "syn_similarity": 0.3, "reason": None, "made_by": "m",
     }  # fmt: skip
@@ -95,7 +96,7 @@ def run(bucket: Bucket, teacher: ChatServer, monkeypatch: pytest.MonkeyPatch) ->
 
 def curated(row: dict[str, Any]) -> dict[str, Any]:
     """Images in clusters of very different sizes: the first 16 in one, the others in four."""
-    i = int(row["key"][1:])
+    i = int(row["key"][17:])
     return {"key": row["key"], "day": row["day"], "n_nodes": 1, "cluster": 0 if i < 16 else i % 4 + 1, "reason": None}
 
 

@@ -103,6 +103,8 @@ def example_report() -> Json:
             "n_candidates": 440,
             "cluster_sizes_before": [7, 61, 30, 22],
             "cluster_sizes_after": [7, 22, 22, 22],
+            "scales": [{"size": 100, "cap": 9, "n_shards": 1}, {"size": 312, "cap": 22, "n_shards": 3}],
+            "what_if": [{"quantiles": [0.05, 0.95], "lower": 0.105, "upper": 0.412, "n_within": 396}],
         },
         "synthesis": {
             "rewriter": 80,

@@ -109,6 +109,8 @@ def page() -> Tree:
         (".refused.images", "image aspect too wide or too tall 29"),
         (".clusters", "cap 22 before: 440 images, largest cluster 61 after: 312 images, largest 22"),
         ("#balance .facts", "0.113 to 0.403"),
+        (".scales", "312 pairs 22 3"),
+        (".what-if", "0.05 to 0.95 0.105 to 0.412 396"),
         (".hosts", "images.example 900 720, 80.0% 81 MB fetch not found 150, fetch robots 30"),
         (".stages", "embed curate_ images 8 1 min 30 s 45.0 s 1.45 GB"),
         (".stages tfoot", "all stages 12 1 min 39 s 49.5 s 1.45 GB"),

@@ -170,6 +170,9 @@ REPORT: dict[str, Any] = {
         "n_clusters": 40,
         "n_selected": 412,
         "n_candidates": 1588,
+        "cluster_sizes_before": [300, 200],
+        "scales": [{"size": 100, "cap": 2, "n_shards": 1}, {"size": 412, "cap": 3, "n_shards": 5}],
+        "what_if": [{"quantiles": [0.0, 1.0], "lower": 0.1, "upper": 0.7, "n_within": 1588}],
     },
     "files": [{"path": "b.tar", "bytes": 20480, "sha256": "bb"}, {"path": "a.parquet", "bytes": 7, "sha256": "aa"}],
 }
@@ -190,6 +193,8 @@ REPORT: dict[str, Any] = {
         "| sentences | semantic | low_entropy | 4 |",
         "| cap | 3 |",
         "| lower | 0.5123 |",
+        "| 412 | 3 | 5 |",
+        "| 0 | 1 | 0.1 | 0.7 | 1,588 |",
         "| rewriter | SmolLM2-135M |",
         "| encoder | a\\|b |",
         "## Settings: `curate`",
@@ -201,6 +206,10 @@ REPORT: dict[str, Any] = {
 )
 def test_the_card_says_what_was_done(line: str) -> None:
     assert line in card(REPORT).splitlines()
+
+
+def test_the_card_lists_no_cluster_sizes() -> None:
+    assert "cluster_sizes" not in card(REPORT)
 
 
 def test_the_front_matter_is_yaml_between_dashes() -> None:
