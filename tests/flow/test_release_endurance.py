@@ -1,4 +1,4 @@
-"""Releases that are killed or refused: never half there, and the same bytes when they run again."""
+"""Releases that are killed, refused or left without room: never half there, and the same bytes when they run again."""
 
 import json
 import os
@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from realsyn_ops.cli.services import PROJECT
+from realsyn_ops.cli.services import PROJECT, Stack
+from realsyn_ops.errors import TransientError
 from realsyn_ops.io.releases import versions
 from realsyn_ops.io.storage import Bucket
 from tests.flow.harness import Demo
@@ -145,3 +147,48 @@ def test_a_store_that_answers_503_ends_in_a_clear_error_and_a_clean_rerun(
         assert made.ended() == 0
     assert contents(bucket, version) == whole
     forget(bucket, version)
+
+
+def test_a_full_disk_ends_in_a_clear_error_and_with_more_room_in_the_same_bytes(
+    demo: Demo, release: tuple[str, dict[str, bytes], float], tmp_path: Path
+) -> None:
+    version, whole, _ = release
+    full = store_of(demo, tmp_path / "store", max_volumes=64)
+    roomy = store_of(demo, tmp_path / "store", max_volumes=128)
+    full.up_store()
+    try:
+        for prefix in ("corpus/", "releases/"):
+            for item in list(demo.stack.bucket.list(prefix)):
+                full.bucket.put(item.key, demo.stack.bucket.get(item.key))
+        fill(full.bucket)
+        with releases(full.airflow_env(), tmp_path) as made:
+            made.start()
+            assert made.ended() == 1
+            last = made.errors.read_text().strip().splitlines()[-1]
+            assert "TransientError: s3://" in last
+            assert "is its disk full?" in last
+            assert version not in versions(full.bucket)
+            full.down()
+            roomy.up_store()
+            made.start()
+            assert made.ended() == 0, made.errors.read_text()[-2000:]
+        assert contents(roomy.bucket, version) == whole
+    finally:
+        roomy.down()
+
+
+def store_of(demo: Demo, home: Path, *, max_volumes: int) -> Stack:
+    """A store of so many files of a megabyte; it may be started again with more of them."""
+    stack = Stack(home, volume_mb=1, max_volumes=max_volumes)
+    stack.use_bucket(demo.stack.bucket_name)
+    return stack
+
+
+def fill(bucket: Bucket) -> None:
+    """Leaves no room in the store."""
+    store, n = replace(bucket), 0
+    for size in (2**19, 2**16, 2**10):
+        with suppress(TransientError):
+            while True:
+                store.put(f"filler/{n}", os.urandom(size))
+                n += 1
