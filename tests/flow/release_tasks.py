@@ -25,7 +25,7 @@ from realsyn_ops.operators import params, sampling  # noqa: E402
 
 def make_release(changes: dict[str, Any]) -> None:
     chosen = {name: param.value for name, param in params.RELEASE.items()} | changes
-    work = sampling.plan.function(params=chosen)
+    work = sampling.plan.function(sampling.fit.function(params=chosen), params=chosen)
     shards = [sampling.export.function(shard) for shard in sampling.select.function(work)]
     sampling.publish.function(sampling.audit.function(shards), outlet_events=defaultdict(SimpleNamespace))
 

@@ -131,7 +131,8 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dic
         found = published(bucket)
         assert all(found.values())
         assert {Path(name).name for name in set(found) - set(TABLES)} == {
-            "manifest.json", "README.md", "croissant.json", "SHA256SUMS", "00000.parquet", "00000.tar",
+            "manifest.json", "README.md", "croissant.json", "SHA256SUMS", "selection.parquet",
+            "00000.parquet", "00000.tar",
         }  # fmt: skip
         corpus = Corpus(bucket)
         survivors = corpus.read("curated_images", ["day"], where="reason IS NULL")["day"].to_pylist()

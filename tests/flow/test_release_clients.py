@@ -69,6 +69,7 @@ def test_sha256sum_takes_the_checksums_and_sees_a_changed_byte(demo: Demo, tmp_p
     assert subprocess.run(check, cwd=demo.release, check=False).returncode == 0
     lines = (demo.release / "SHA256SUMS").read_text()
     data = [path for kind in ("pairs", "realsyn", "tars") for path in (demo.release / kind).iterdir()]
+    data.append(demo.release / "selection.parquet")
     listed = {line.split("  ")[1] for line in lines.splitlines()}
     assert listed == {str(path.relative_to(demo.release)) for path in data}
     (tmp_path / "SHA256SUMS").write_text("0" * 64 + lines[64:])
