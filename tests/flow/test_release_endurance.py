@@ -157,7 +157,7 @@ def test_a_full_disk_ends_in_a_clear_error_and_with_more_room_in_the_same_bytes(
     roomy = store_of(demo, tmp_path / "store", max_volumes=128)
     full.up_store()
     try:
-        for prefix in ("corpus/", "releases/"):
+        for prefix in ("corpus/", "releases/", "staging/release_dataset/"):
             for item in list(demo.stack.bucket.list(prefix)):
                 full.bucket.put(item.key, demo.stack.bucket.get(item.key))
         fill(full.bucket)
