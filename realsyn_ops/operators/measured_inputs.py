@@ -11,6 +11,8 @@ from realsyn_ops.errors import PermanentError
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
     from realsyn_ops.io.picture_file import PictureFile
@@ -26,6 +28,7 @@ _LOOKED_AT, _READ = 64, 2_000
 @contextmanager
 def arm_inputs(bucket: "Bucket", release: str, rows: list[tuple[str, str]], trainee: "Trainee") -> "Iterator[Inputs]":
     """Inputs of images, ``rows`` being their keys and days."""
+    from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
@@ -34,9 +37,13 @@ def arm_inputs(bucket: "Bucket", release: str, rows: list[tuple[str, str]], trai
     if not trainee.side_px:
         yield _vectors(bucket, rows).__getitem__
         return
-    with TemporaryDirectory() as folder, PictureFile(Path(folder) / "pictures") as pictures:
+    with (
+        TemporaryDirectory() as folder,
+        PictureFile(Path(folder) / "pictures") as pictures,
+        ThreadPoolExecutor(settings().threads) as pool,
+    ):
         _collect(bucket, release, rows, pictures)
-        yield _kept([key for key, _ in rows], pictures, trainee)
+        yield _kept([key for key, _ in rows], pictures, trainee, pool)
 
 
 def _vectors(bucket: "Bucket", rows: list[tuple[str, str]]) -> "np.ndarray":
@@ -54,7 +61,7 @@ def _vectors(bucket: "Bucket", rows: list[tuple[str, str]]) -> "np.ndarray":
     for part in corpus.scan("image_embeddings", ["key", "day", "visual"]):
         mine = part.filter(pc.is_in(part["key"], wanted))
         lists = mine["visual"].combine_chunks()
-        values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(mine), -1)
+        values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(mine), vectors.shape[1])
         for row, vector in zip(zip(mine["key"].to_pylist(), mine["day"].to_pylist(), strict=True), values, strict=True):
             if row in places:
                 vectors[places[row]] = vector
@@ -79,14 +86,10 @@ def _collect(bucket: "Bucket", release: str, rows: list[tuple[str, str]], pictur
         raise PermanentError(f"{len(missing)} pictures are in the release's tars no more nor in images: {missing[0]}")
 
 
-def _kept(keys: list[str], pictures: "PictureFile", trainee: "Trainee") -> Inputs:
-    from concurrent.futures import ThreadPoolExecutor
-
+def _kept(keys: list[str], pictures: "PictureFile", trainee: "Trainee", pool: "ThreadPoolExecutor") -> Inputs:
     import numpy as np
 
     from realsyn_ops.image_codec import decode_image
-
-    pool = ThreadPoolExecutor(settings().threads)
 
     def look(positions: "np.ndarray") -> "np.ndarray":
         chosen = [keys[position] for position in positions.tolist()]
