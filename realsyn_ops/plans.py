@@ -19,6 +19,10 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 BALANCES = ("clusters", "caps", "tags", "uniform")
 """How a release is balanced: by image clusters to a size, by the paper's fixed caps, by counts of tags, not at all."""
 MAX_SCALES = 16
+ARMS = (
+    "one_realistic", "three_realistic", "synthetic", "three_and_synthetic", "alt", "same_document", "random",
+)  # fmt: skip
+"""What a release is measured by: the paper's ablations of its texts, texts of the image's own place, an even draw."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _VERSION = re.compile(r"([0-9a-f]{16})?")
 
@@ -319,3 +323,25 @@ class TeachPlan(Plan):
         self.require("max_synthetic_words", self.max_synthetic_words >= 5, "at least 5")
         self.require("max_synonyms", self.max_synonyms >= 0, "0 or more")
         self.require("shard_triples", self.shard_triples >= 1, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurePlan(Plan):
+    """``release``: its version; ``seeds``: how many trainings each of the ``arms`` has, all of the same budget of
+    ``steps`` times ``batch_size``; ``evaluation``: where in the bucket the evaluation sets lie."""
+
+    release: str = ""
+    arms: tuple[str, ...] = ARMS
+    seeds: int = 3
+    steps: int = 300
+    batch_size: int = 64
+    evaluation: str = "evaluation/"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("arms", bool(self.arms) and set(self.arms) <= set(ARMS), f"some of {', '.join(ARMS)}")
+        object.__setattr__(self, "arms", tuple(arm for arm in ARMS if arm in self.arms))
+        self.require("seeds", self.seeds >= 1, "at least 1")
+        self.require("steps", self.steps >= 20, "at least 20: a tenth of them warm up")
+        self.require("batch_size", self.batch_size >= 2, "at least 2")
+        self.require("evaluation", bool(self.evaluation.strip("/")), "a folder of the bucket")

@@ -31,6 +31,7 @@ SPECS: dict[str, dict[str, str]] = {
     "rewriter": {"demo": r"demo", "http(s)://HOST/v1[,http(s)://HOST/v1]#MODEL[@REVISION]": _SERVED},
     "language_model": {"demo": r"demo", "hf:NAME_OR_PATH": r"hf:\S.*"},
     "parser": {"demo": r"demo", "spacy:NAME_OR_PATH": r"spacy:\S.*"},
+    "trainee": {"frozen": r"frozen", "tiny": r"tiny", "open_clip:MODEL": r"open_clip:[^@\s]+"},
 }
 """Per kind of model: what a user may write, and the pattern that recognises it."""
 

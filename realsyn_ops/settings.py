@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     rewriter: str = Field("", description="Replaces the preset's rewriter, e.g. http://host:8000/v1#model.")
     language_model: str = Field("", description="Replaces the preset's perplexity model.")
     parser: str = Field("", description="Replaces the preset's dependency parser.")
+    trainee: str = Field("frozen", description="What measure_release trains: frozen, tiny, open_clip:ViT-B-32.")
 
 
 @lru_cache

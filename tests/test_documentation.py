@@ -27,6 +27,7 @@ FORMS = {
     "mine_tags": params.MINE,
     "release_dataset": params.RELEASE,
     "teach_rewriter": params.TEACH,
+    "measure_release": params.MEASURE,
 }
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 _RELEASED = ("RELEASE", "REALSYN")

@@ -20,6 +20,7 @@ from realsyn_ops.plans import (
     ClusterPlan,
     CuratePlan,
     IngestPlan,
+    MeasurePlan,
     MinePlan,
     PairPlan,
     Plan,
@@ -30,9 +31,12 @@ from realsyn_ops.plans import (
 )
 
 ROOT = Path(__file__).parents[1]
+UNDATED = (MeasurePlan, MinePlan, ReleasePlan)
 PLANS: dict[type[Plan], Plan] = {
-    kind: kind(inputs="in", code="c0de", **({} if kind in (MinePlan, ReleasePlan) else {"day": "2025-02-18"}))
-    for kind in (IngestPlan, CuratePlan, ClusterPlan, PairPlan, MinePlan, ReleasePlan)
+    kind: kind(
+        inputs="in", code="c0de", **({} if kind in (MeasurePlan, MinePlan, ReleasePlan) else {"day": "2025-02-18"})
+    )
+    for kind in (IngestPlan, CuratePlan, ClusterPlan, PairPlan, MeasurePlan, MinePlan, ReleasePlan)
 }
 EVERY = [pytest.param(plan, id=kind.__name__) for kind, plan in PLANS.items()]
 
@@ -45,7 +49,7 @@ def other_value(name: str, value: Any) -> Any:
         case float():
             return value + 0.01 if value < 1 else value + 1
         case tuple():
-            return (("encoder", "demo"),) if name == "models" else (7,)
+            return {"models": (("encoder", "demo"),), "arms": ("alt",)}.get(name, (7,))
         case None:
             return 0.5
         case _:
@@ -129,6 +133,11 @@ def test_any_other_key_is_refused_by_its_rule(key: object, rule: str) -> None:
         (PairPlan, "max_text_similarity", [0, 1.01], [0.01, 1]),
         (PairPlan, "max_synthetic_words", [4], [5]),
         (PairPlan, "tag_list", ["newest", "0123456789ABCDEF", "0123456789abcde"], ["", "0123456789abcdef"]),
+        (MeasurePlan, "arms", [(), ("captions",), ("alt", "captions")], [("alt",), ("alt", "random")]),
+        (MeasurePlan, "seeds", [0], [1]),
+        (MeasurePlan, "steps", [19], [20]),
+        (MeasurePlan, "batch_size", [1], [2]),
+        (MeasurePlan, "evaluation", ["", "/"], ["evaluation", "my/sets/"]),
         (MinePlan, "size", [1], [2]),
         (MinePlan, "min_sentences", [0], [1]),
         (MinePlan, "min_concreteness", [-0.01, 1.01], [0, 1]),

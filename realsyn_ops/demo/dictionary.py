@@ -106,11 +106,13 @@ def compose_pages(packages: Mapping[str, Path]) -> list[DictionaryPage]:
     """Every page of every subject, by name. ``packages`` are unpacked, as `packages.fetch` returns them."""
     stamps, wordnet = (packages[package] for package in PACKAGES)
     nouns = read_nouns(wordnet / WORDNET)
-    pictures = _assign_pictures(stamps / STAMPS, SUBJECTS)
+    pictures = assign_pictures(stamps / STAMPS, SUBJECTS)
     return [page for subject in SUBJECTS for page in compose_subject(subject, pictures[subject.name], nouns)]
 
 
-def compose_subject(subject: Subject, pictures: Sequence[Picture], nouns: Nouns) -> list[DictionaryPage]:
+def compose_subject(
+    subject: Subject, pictures: Sequence[Picture], nouns: Nouns, *, page_definitions: int = _DEFINITIONS_PER_PAGE
+) -> list[DictionaryPage]:
     """The subject's pages: its pictures dealt out five a page, each page filled up with definitions.
 
     Definitions of what a picture shows come first, whatever else lies below the subject's roots fills the pages.
@@ -124,7 +126,7 @@ def compose_subject(subject: Subject, pictures: Sequence[Picture], nouns: Nouns)
     lemmas = [_shown_lemma(picture.alt, definitions) for picture in pictures]
     shown = dict.fromkeys(definitions[lemma] for lemma in lemmas if lemma)
     others = _shuffled(set(definitions.values()) - set(shown), subject.name)
-    texts = _shuffled([*shown, *others][: n_pages * _DEFINITIONS_PER_PAGE], subject.name)
+    texts = _shuffled([*shown, *others][: n_pages * page_definitions], subject.name)
     ordered = sorted(pictures, key=lambda picture: hash_order(picture.name, _SEED))
     return [
         _compose_page(f"{SOURCE}/{subject.name}/{i + 1}", ordered[i::n_pages], texts[i::n_pages])
@@ -149,7 +151,7 @@ def find_pictures(root: Path, folder: str) -> list[Picture]:
     ]
 
 
-def _assign_pictures(root: Path, subjects: Iterable[Subject]) -> dict[str, list[Picture]]:
+def assign_pictures(root: Path, subjects: Iterable[Subject]) -> dict[str, list[Picture]]:
     """Each stamp goes to the subject with the longest folder above it."""
     owners = [(folder, subject.name) for subject in subjects for folder in subject.folders]
     assigned: dict[str, list[Picture]] = {subject.name: [] for subject in subjects}

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.kinds import Captioner, Encoder, LanguageIdentifier, LanguageModel, Parser, Rewriter, Tagger
 from realsyn_ops.presets import check_spec, is_served, read_served
+
+if TYPE_CHECKING:
+    from realsyn_ops.models.trainees import Trainee
 
 Asked = ParamSpec("Asked")
 Model = TypeVar("Model")
@@ -106,6 +109,19 @@ def load_parser(spec: str, *, device: str, threads: int, models_path: Path) -> P
         if spec == "demo":
             return SpacyParser(*demo_pipeline())
         return SpacyParser(spec, spec.removeprefix("spacy:"))
+
+
+@_once
+def load_trainee(spec: str, *, encoder: str, device: str, threads: int, models_path: Path) -> "Trainee":
+    """``encoder``: the one whose features are frozen, by its name."""
+    with _loading("trainee", spec):
+        _prepare_torch(threads)
+        from realsyn_ops.models.trainees import FrozenFeatures, Pixels
+
+        if spec != "frozen":
+            return Pixels(spec.removeprefix("open_clip:"), device)
+        frozen = load_encoder(encoder, device=device, threads=threads, models_path=models_path)
+        return FrozenFeatures(frozen, device)
 
 
 @_once

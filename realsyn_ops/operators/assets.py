@@ -1,4 +1,4 @@
-"""Every Asset in the order of the flow: the map of the project. A day is the partition of all but the last three.
+"""Every Asset in the order of the flow: the map of the project. A day is the partition of all but the last four.
 
 Nothing starts by `TAG_LISTS`: a run names the version it wants.
 """
@@ -17,3 +17,4 @@ PAIRS = Asset(name="pairs", uri=f"{_CORPUS}/pairs")
 TAG_LISTS = Asset(name="tag_lists", uri=f"{_CORPUS}/tag_lists")
 RELEASES = Asset(name="releases", uri=f"s3://{settings().bucket}/releases")
 LESSONS = Asset(name="lessons", uri=f"s3://{settings().bucket}/lessons")
+MEASURES = Asset(name="measures", uri=f"s3://{settings().bucket}/measures")

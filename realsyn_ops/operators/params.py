@@ -9,10 +9,12 @@ from typing import Any
 from airflow.sdk import Param
 
 from realsyn_ops.plans import (
+    ARMS,
     BALANCES,
     ClusterPlan,
     CuratePlan,
     IngestPlan,
+    MeasurePlan,
     MinePlan,
     PairPlan,
     Plan,
@@ -349,6 +351,32 @@ TEACH = _form(
         },
         "max_synonyms": _SYNONYMS,
         "shard_triples": {**_COUNT, "title": "Triples a shard", "description": "Triples that one ask task takes."},
+        "seed": _SEED,
+    },
+)  # fmt: skip
+
+MEASURE = _form(
+    MeasurePlan,
+    {
+        "release": {
+            "type": "string", "title": "Release", "description": "Its version. Empty: the one published last.",
+        },
+        "arms": {
+            "type": "array", "items": {"type": "string", "enum": list(ARMS)}, "minItems": 1, "title": "Arms",
+            "description": "three_and_synthetic is the release as the paper trains on it; random is an even draw of "
+            "as many pairs; alt and same_document are texts of the place where an image stands.",
+        },
+        "seeds": {**_COUNT, "title": "Seeds", "description": "Trainings of each arm; intervals need two at least."},
+        "steps": {
+            "type": "integer", "minimum": 20, "title": "Steps", "description": "Of every training, whatever its arm.",
+        },
+        "batch_size": {
+            "type": "integer", "minimum": 2, "title": "Images a batch", "description": "The paper: 4,096.",
+        },
+        "evaluation": {
+            "type": "string", "minLength": 1, "title": "Evaluation sets",
+            "description": "Folder of the bucket with a folder a set, in the layout of clip-benchmark's WebDatasets.",
+        },
         "seed": _SEED,
     },
 )  # fmt: skip
