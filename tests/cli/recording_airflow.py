@@ -59,9 +59,9 @@ class RecordingAirflow:
                 runs = [
                     self._run(d, i, b.get("partition_key")) for i, (d, b) in enumerate(self.triggered, 1) if d == dag
                 ]
-                if dag == "pair_texts" and self.follower_at and self.triggered:
-                    day = next(body["partition_key"] for _, body in self.triggered if "partition_key" in body)
-                    runs.append(self._run(dag, 0, day) | {"queued_at": self.follower_at})
+                days = [body["partition_key"] for _, body in self.triggered if "partition_key" in body]
+                if dag == "pair_texts" and self.follower_at and days:
+                    runs.append(self._run(dag, 0, days[0]) | {"queued_at": self.follower_at})
                 return {"dag_runs": runs}
             case [_, "dagRuns", _, "taskInstances"]:
                 task = {"task_id": "publish", "map_index": -1, "state": "success", "try_number": 1}
