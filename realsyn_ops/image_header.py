@@ -11,6 +11,9 @@ from functools import lru_cache
 
 from realsyn_ops.records import Reason
 
+DECODED_SIDE_PX = 512
+"""Images are decoded no larger than the encoders need: hash and embedding are taken from that."""
+
 MAX_SIDE_PX = 65_535
 _MAX_SCANS = 100
 _MAX_SCANNED = 16

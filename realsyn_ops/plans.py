@@ -96,7 +96,8 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestPlan(Plan):
-    """``refetch``: which image URLs whose answers are known are asked for again. ``opt_out``: digest of the lists."""
+    """``refetch``: which image URLs whose answers are known are asked for again. ``opt_out``: digest of the lists.
+    ``taken_down``: of the tombstones."""
 
     day: str
     max_shard_documents: int = 200
@@ -104,6 +105,7 @@ class IngestPlan(Plan):
     fetch_images: bool = False
     refetch: str = "failed"
     opt_out: str = ""
+    taken_down: str = ""
     max_nodes: int = 5_000
     max_document_bytes: int = 64 * 2**20
     max_image_bytes: int = 32 * 2**20

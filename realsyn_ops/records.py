@@ -13,11 +13,12 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Why a record was refused. A reason belongs to one step of the funnel."""
 
-    # documents and nodes (extract)
+    # documents and nodes (extract); what is taken down, images too
     UNREADABLE_DOCUMENT = "unreadable_document"
     EMPTY_DOCUMENT = "empty_document"
     TOO_MANY_NODES = "too_many_nodes"
     DOCUMENT_TOO_LARGE = "document_too_large"
+    TAKEN_DOWN = "taken_down"
     # images (extract)
     IMAGE_MISSING = "image_missing"
     IMAGE_OUTSIDE_BUNDLE = "image_outside_bundle"

@@ -64,6 +64,7 @@ STEPS = (
             Reason.TOO_MANY_NODES: "max_nodes",
             Reason.DOCUMENT_TOO_LARGE: "max_document_bytes",
             Reason.IDENTICAL: None,
+            Reason.TAKEN_DOWN: None,
         },
     ),
     Step(
@@ -79,6 +80,7 @@ STEPS = (
             Reason.IMAGE_FORMAT: None,
             Reason.IMAGE_TOO_MANY_PIXELS: "max_image_pixels",
             Reason.IMAGE_BROKEN: None,
+            Reason.TAKEN_DOWN: None,
         },
     ),
     Step(

@@ -13,6 +13,7 @@ from realsyn_ops.cli.__main__ import app
 from realsyn_ops.cli.services import PROJECT
 from realsyn_ops.io import schemas
 from realsyn_ops.operators import params
+from realsyn_ops.operators.takedown_params import TAKEDOWN
 from realsyn_ops.presets import PRESETS, SPECS
 from realsyn_ops.settings import Settings
 
@@ -28,6 +29,7 @@ FORMS = {
     "release_dataset": params.RELEASE,
     "teach_rewriter": params.TEACH,
     "measure_release": params.MEASURE,
+    "takedown": TAKEDOWN,
 }
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 _RELEASED = ("RELEASE", "REALSYN")

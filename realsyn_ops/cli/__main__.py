@@ -273,6 +273,43 @@ def replay(
 
 
 @app.command()
+def takedown(
+    url: Annotated[list[str] | None, typer.Option(help="Address of a document or an image.")] = None,
+    domain: Annotated[list[str] | None, typer.Option(help="As example.org, with all below it.")] = None,
+    document: Annotated[list[str] | None, typer.Option(help="Key of a document (d...).")] = None,
+    image: Annotated[list[str] | None, typer.Option(help="Key of an image (i...).")] = None,
+    picture: Annotated[list[Path] | None, typer.Option(help="A picture: it and what looks like it.")] = None,
+    sentence: Annotated[list[str] | None, typer.Option(help="Key of a sentence (s...), or its text.")] = None,
+    pattern: Annotated[list[str] | None, typer.Option(help="Regular expression (RE2) found in a sentence.")] = None,
+    distance: Annotated[int, typer.Option(min=0, max=16, help="Bits in which hashes of like images may differ.")] = 4,
+    similarity: Annotated[
+        float, typer.Option(min=0, max=1, help="Cosine from which an image is like a --picture.")
+    ] = 0.95,
+    why: Annotated[str, typer.Option(help="Who asked for it and why. Needed with --yes.")] = "",
+    by: Annotated[str, typer.Option(help="Who takes it down.")] = "",
+    delete_raw: Annotated[bool, typer.Option("--delete-raw", help="Delete raw files that hold nothing else.")] = False,
+    do_it: Annotated[bool, typer.Option("--yes", help="Do it. Without this, only say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove documents, images or sentences from everything, for good; options may be given more than once.
+
+    Without --yes only the bucket is read, and nothing is changed: what would go, which releases and raw files hold it.
+    With it the Dag `takedown` runs, then curate_images, cluster_sentences and pair_texts of the newest day, so that
+    images which lost a text get their next best one. No other run may be active.
+
+    Airflow is this home's (./realsyn up), or the one at REALSYN_AIRFLOW_URL with REALSYN_AIRFLOW_TOKEN.
+    """
+    from realsyn_ops.cli.takedown import Asked, run_takedown
+
+    asked = Asked(
+        url or [], domain or [], document or [], image or [], picture or [], sentence or [], pattern or [],
+        max_hash_distance=distance, min_similarity=similarity,
+    )  # fmt: skip
+    with one_clear_line():
+        run_takedown(Stack(home()), console, asked, why=why, by=by, delete_raw=delete_raw, do_it=do_it, as_json=as_json)
+
+
+@app.command()
 def answers(
     action: Annotated[Literal["export", "import"], typer.Argument(help="export or import.")],
     file: Annotated[Path, typer.Argument(help="A parquet file.")],

@@ -60,11 +60,11 @@ def run_replay(stack: Stack, console: Console, day: str, limits: list[str], *, d
         return
     api = open_airflow(stack)
     known = {run.run_id for run in api.runs(PAIR)}
-    confs = {dag: _conf(api, dag, json.loads(plan.to_json())) for dag, plan in runs.items()}
+    confs = {dag: conf_of(api, dag, json.loads(plan.to_json())) for dag, plan in runs.items()}
     started = [api.trigger(dag, partition_key=day, conf=conf) for dag, conf in confs.items()]
     console.print(f"triggered for {day}: {', '.join(confs)}", highlight=False)
     if wait:
-        _follow(api, console, day, started, known, pairs)
+        follow(api, console, day, started, known, pairs)
     elif PAIR not in runs:
         console.print(f"{PAIR} follows when both are done")
 
@@ -143,21 +143,22 @@ def _with_the_other(bucket: Bucket, day: str, runs: dict[str, Plan]) -> dict[str
     return runs
 
 
-def _conf(api: AirflowApi, dag: str, values: dict[str, Any]) -> dict[str, Any]:
+def conf_of(api: AirflowApi, dag: str, values: dict[str, Any]) -> dict[str, Any]:
     """The plan's values that the Dag's form has: what a run decides anew (inputs, code, models) is not among them."""
     return {name: values[name] for name in sorted(api.params(dag)) if name in values}
 
 
-def _follow(
+def follow(
     api: AirflowApi, console: Console, day: str, started: list[Run], known: set[str], pairs: dict[str, Any] | None
 ) -> None:
+    """Wait for these runs of a day and for the `pair_texts` behind them, which is started where no event starts it."""
     with live_progress(console) as show:
         chain = Chain(api, show)
         chain.wait(day, started)
         if all(run.dag != PAIR for run in started):
             follower = chain.wait_for_follower(PAIR, day, started, known=known)
             if follower is None:
-                follower = api.trigger(PAIR, partition_key=day, conf=_conf(api, PAIR, pairs or {}))
+                follower = api.trigger(PAIR, partition_key=day, conf=conf_of(api, PAIR, pairs or {}))
             chain.wait(day, [follower])
     console.print(f"done: {day}", highlight=False)
 

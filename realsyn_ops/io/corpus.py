@@ -9,6 +9,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import lance
 import numpy as np
@@ -26,6 +27,7 @@ _GUARD_DAY = ""
 _DIGEST_ROWS = 65_536
 _WRITE_ROWS = 1_024
 _SCAN_ROWS = 4_096
+_HEAVY_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,50 @@ class Corpus:
                 raise CommitConflictError(f"table {name}: another writer committed first ({error})") from error
             raise
         return list(changed)
+
+    def rewrite(
+        self, name: str, edit: Callable[[pa.Table], pa.Table], *, needs: list[str], days: list[str], message: str = ""
+    ) -> list[str]:
+        """Put these days through ``edit``, which drops rows and changes values, some rows at a time, in one commit.
+
+        ``edit`` may count on the columns it ``needs``, and on no others. Returns the days that changed.
+        """
+        dataset = self._there(name)
+
+        def of_day(day: str) -> Rows:
+            def rows(columns: list[str]) -> Iterator[pa.Table]:
+                read = list(dict.fromkeys([*columns, *needs]))
+                heavy = any(pa.types.is_large_binary(dataset.schema.field(column).type) for column in read)
+                batches = dataset.to_batches(
+                    columns=read, filter=_condition(day, None), batch_size=_HEAVY_ROWS if heavy else _SCAN_ROWS
+                )
+                for batch in batches:
+                    yield edit(pa.Table.from_batches([batch])).select(columns)
+
+            return rows
+
+        return self.publish(name, dataset.schema, {day: of_day(day) for day in days}, message=message)
+
+    def forget_versions(self, name: str) -> None:
+        """Delete all versions but the latest, and every file that it does not name. Only while nobody writes."""
+        self._there(name).cleanup_old_versions(timedelta(0), delete_unverified=True)
+
+    def n_rows(self, name: str) -> int:
+        dataset = self._open(name)
+        return dataset.count_rows("day != ''") if dataset is not None else 0
+
+    def tables(self) -> list[str]:
+        """Names of the published tables."""
+        keys = (item.key.split("/")[1] for item in self.bucket.list("corpus/"))
+        return sorted({key.removesuffix(".lance") for key in keys if key.endswith(".lance")})
+
+    def whole(self, name: str) -> tuple[Iterator[pa.Table], set[str]]:
+        """All columns of all rows, some at a time, and the names of the files that hold them."""
+        dataset = self._there(name)
+        files = {file.path for fragment in dataset.get_fragments() for file in fragment.data_files()}
+        heavy = any(pa.types.is_large_binary(field.type) for field in dataset.schema)
+        batches = dataset.to_batches(batch_size=_HEAVY_ROWS if heavy else _SCAN_ROWS)
+        return (pa.Table.from_batches([batch]) for batch in batches), files
 
     def read(
         self,

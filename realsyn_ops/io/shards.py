@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from realsyn_ops.errors import CorruptShardError, PermanentError
 from realsyn_ops.io.storage import Bucket
+from realsyn_ops.io.takedown_lock import check_no_takedown
 from realsyn_ops.plans import Plan
 
 
@@ -30,7 +31,8 @@ class Staging:
 
     @classmethod
     def create(cls, bucket: Bucket, dag: str, partition: str, plan: Plan) -> "Staging":
-        """The folder of this plan, with ``plan.json`` in it."""
+        """The folder of this plan, with ``plan.json`` in it. Raises TransientError while a takedown is under way."""
+        check_no_takedown(bucket)
         staging = cls(bucket, f"staging/{dag}/{partition}/{plan.digest}")
         bucket.put(f"{staging.prefix}/plan.json", plan.to_json().encode())
         return staging

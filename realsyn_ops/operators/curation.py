@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 
 from realsyn_ops.errors import PermanentError
+from realsyn_ops.image_header import DECODED_SIDE_PX
 from realsyn_ops.operators import assets, codebooks, linked, links
 from realsyn_ops.operators.duplicates import alarms, is_within_threshold, publish_groups, regroup, source_losses
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
@@ -137,10 +138,6 @@ def embed(staging: "Staging", work: Work) -> None:
     counts = by_reason("images", sum(r["n_nodes"] for r in rows), sum(r["n_nodes"] for r in kept), rejected)
     staging.write(STAGE, work["shard"], tables, counts)
     log.info("shard %s: %s", work["shard"], counts)
-
-
-DECODED_SIDE_PX = 512
-"""Images are decoded no larger than the encoders need: hash and embedding are taken from that."""
 
 
 @task

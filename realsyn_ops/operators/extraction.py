@@ -30,6 +30,7 @@ DATA_SETS = ("documents", "images", "image_nodes", "sentences", "sentence_nodes"
 def plan(**context: Any) -> list[Work]:
     """Decide the day, its raw objects and their shards. A day without raw objects is skipped."""
     from realsyn_ops.io.shards import Staging
+    from realsyn_ops.io.takedowns import tombstones_digest
 
     day = check_day(context.get("partition_key"))
     bucket = open_bucket()
@@ -42,6 +43,7 @@ def plan(**context: Any) -> list[Work]:
         inputs=digest([(o.key, o.n_bytes, o.etag) for o in raw]),
         code=code_digest(),
         opt_out=opt_out_digest(bucket) if params.get("fetch_images") else "",
+        taken_down=tombstones_digest(bucket),
         **params,
     )
     staging = Staging.create(bucket, "ingest_documents", day, chosen)
@@ -54,6 +56,8 @@ def extract(work: Work) -> Work:
     import pyarrow as pa
 
     from realsyn_ops.io import schemas
+    from realsyn_ops.io.takedowns import read_tombstones
+    from realsyn_ops.stages.embed import picture_hash
     from realsyn_ops.stages.extract import extract as extract_documents
 
     staging = open_staging(work)
@@ -67,7 +71,13 @@ def extract(work: Work) -> Work:
             work["shard"],
             max_document_bytes=chosen.max_document_bytes,
         )
-        extraction = extract_documents(documents, day=chosen.day, max_pixels=chosen.max_image_pixels)
+        extraction = extract_documents(
+            documents,
+            day=chosen.day,
+            max_pixels=chosen.max_image_pixels,
+            down=read_tombstones(staging.bucket),
+            phash=picture_hash,
+        )
         tables = {
             name: pa.Table.from_pylist(extraction.tables[name], schema=getattr(schemas, name.upper()))
             for name in DATA_SETS
@@ -113,6 +123,7 @@ def _counts(seen: dict[str, int], rejects: list[dict[str, Any]]) -> dict[str, in
         **by_reason("documents", seen["documents_in"], seen["documents_kept"], of_documents),
         **by_reason("images", seen["image_nodes_in"], seen["image_nodes_kept"], of_images),
         "sentences": seen["sentence_nodes"],
+        "sentences_taken_down": seen["sentence_nodes_taken_down"],
     }
 
 

@@ -69,9 +69,14 @@ def opt_out_digest(bucket: "Bucket") -> str:
 
 
 def _remote_nodes(staging: "Staging", work: Work, chosen: IngestPlan) -> Iterator[ImageNode]:
+    """What is taken down is not asked for."""
+    from realsyn_ops.io.takedowns import read_tombstones
+
+    down = read_tombstones(staging.bucket)
     for document in shard_documents(staging, work["shard"], chosen):
-        if isinstance(document, Document):
-            yield from (node for node in document.nodes if is_remote(node))  # type: ignore[misc]
+        if isinstance(document, Document) and not down.document(document.key, document.url):
+            nodes = (node for node in document.nodes if is_remote(node))
+            yield from (node for node in nodes if not down.url(node.url))  # type: ignore[misc, union-attr]
 
 
 def _answers(staging: "Staging", chosen: IngestPlan, urls: list[str]) -> "Iterator[Fetched]":
@@ -206,11 +211,13 @@ def _limits(chosen: IngestPlan) -> "FetchLimits":
 
 def _policy(bucket: "Bucket") -> "FetchPolicy":
     from realsyn_ops.io.fetch import FetchPolicy
+    from realsyn_ops.io.takedowns import read_tombstones
 
+    down = read_tombstones(bucket)
     domains, keys = ((bucket.find(key) or b"").decode("utf-8", "replace").split() for key in OPT_OUT)
     return FetchPolicy(
         user_agent=settings().user_agent,
         allowed=tuple(settings().fetch_allowed.split()),
-        opt_out_domains=tuple(domains),
-        opt_out_keys=tuple(keys),
+        opt_out_domains=(*domains, *down.domains),
+        opt_out_keys=(*keys, *down.images),
     )

@@ -141,7 +141,8 @@ def link(staging: "Staging", kind: Kind, work: Work, *, min_similarity: float) -
 
 
 def _new_keys(staging: "Staging", kind: Kind, keys: list[str]) -> list[str]:
-    """Records to link: those in no published group, and those of groups that have lost a record.
+    """Records to link: those in no published group, and those of groups that have lost a record: one that is gone, or
+    was taken down, which leaves the others without a survivor's name.
 
     A link stands for all records of equal value under the name of one of them; where that one goes, the others, which
     are in its group, need links of their own.
@@ -154,7 +155,7 @@ def _new_keys(staging: "Staging", kind: Kind, keys: list[str]) -> list[str]:
     published = corpus.read(kind.groups, ["key", "survivor"])
     survivors = dict(zip(published["key"].to_pylist(), published["survivor"].to_pylist(), strict=True))
     gone = survivors.keys() - set(keys)
-    touched = gone | {survivors[key] for key in gone}
+    touched = gone | {survivors[key] for key in gone} | {""}
     return [key for key in keys if key not in survivors or key in touched or survivors[key] in touched]
 
 

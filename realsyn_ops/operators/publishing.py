@@ -61,7 +61,9 @@ def publish_days(
     """Commit each table's days; returns the days that changed, by table. Tables come in order of dependency."""
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.recorded_plans import record_plan
+    from realsyn_ops.io.takedown_lock import check_no_takedown
 
+    check_no_takedown(staging.bucket)
     corpus = Corpus(staging.bucket)
     changed = {}
     for name, (schema, days) in tables.items():

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from realsyn_ops.operators.curation import DECODED_SIDE_PX
+from realsyn_ops.image_header import DECODED_SIDE_PX
 from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE
 from realsyn_ops.operators.rewriting import write_captions, write_texts
 from realsyn_ops.operators.run import Work, by_reason, captioner_key, digest, resolved_preset, rewriter_key

@@ -14,6 +14,7 @@ REASON_MEANING: dict[str, str] = {
     Reason.EMPTY_DOCUMENT: "neither text nor image in it",
     Reason.TOO_MANY_NODES: "more nodes than a document may have",
     Reason.DOCUMENT_TOO_LARGE: "more bytes than a document may have",
+    Reason.TAKEN_DOWN: "taken down; the detail names the takedown",
     Reason.IMAGE_MISSING: "named in the document, not found",
     Reason.IMAGE_OUTSIDE_BUNDLE: "its path leaves the document's bundle",
     Reason.IMAGE_REMOTE: "only an address, no bytes",

@@ -11,6 +11,9 @@ import numpy as np
 from PIL import Image
 from scipy.fft import dct
 
+from realsyn_ops.image_codec import decode_image
+from realsyn_ops.image_header import DECODED_SIDE_PX
+
 _SIDE = 32
 _LOW = 8
 _N_BITS = _LOW * _LOW
@@ -48,6 +51,11 @@ def perceptual_hash(image: Image.Image) -> int:
     ranked = np.sort(low)
     bits = low > (ranked[_N_BITS // 2 - 1] + ranked[_N_BITS // 2]) / 2
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def picture_hash(data: bytes) -> int:
+    """Of an encoded image, as `curate_images` has it. Raises OSError or ValueError for what does not decode."""
+    return perceptual_hash(decode_image(data, max_side=DECODED_SIDE_PX))
 
 
 def appearance(image: Image.Image) -> Appearance:

@@ -6,7 +6,7 @@ files belongs to `io`, the decoding of images to `image_codec`.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,7 @@ from realsyn_ops.records import (
     image_key,
     sentence_key,
 )
+from realsyn_ops.tombstones import Tombstones
 
 Row = dict[str, Any]
 
@@ -36,11 +37,21 @@ class Extraction:
     rejects: dict[str, int] = field(default_factory=dict)
 
 
-def extract(documents: Iterable[Document | Reject], *, day: str, max_pixels: int) -> Extraction:
+def extract(
+    documents: Iterable[Document | Reject],
+    *,
+    day: str,
+    max_pixels: int,
+    down: Tombstones | None = None,
+    phash: Callable[[bytes], int] | None = None,
+) -> Extraction:
     """All rows of one shard. A document that comes twice is taken once, the second a reject; images are decoded once.
 
-    Every image node of a kept document is a row of `image_nodes` or of `rejects`. `rejects` counts by reason.
+    Every image node of a kept document is a row of `image_nodes` or of `rejects`. `rejects` counts by reason. What is
+    taken down (``down``; ``phash`` of a picture's bytes) is refused without a word of its content: documents and images
+    are rejects, sentences are counted.
     """
+    down = down or Tombstones()
     kept: dict[str, Row] = {}
     images: dict[str, Row] = {}
     sentences: dict[str, Row] = {}
@@ -52,31 +63,44 @@ def extract(documents: Iterable[Document | Reject], *, day: str, max_pixels: int
 
     def place_image(document: Document, document_key: str, number: int, node: ImageNode) -> bool:
         counts["image_nodes_in"] += 1
-        if node.data is None:
+        data = node.data
+        if by := down.url(node.url):
+            rejects.append(_reject(document, document_key, number, Reason.TAKEN_DOWN, by))
+            return False
+        if data is None:
             rejects.append(_reject(document, document_key, number, node.reason or Reason.IMAGE_MISSING, node.detail))
             return False
-        key = image_key(node.data)
+        key = image_key(data)
         if key not in images and key not in refused:
-            info = read_image(node.data, max_pixels=max_pixels)
-            if isinstance(info, ImageInfo):
-                images[key] = {"key": key, "day": day, "data": node.data, **asdict(info), "n_nodes": 0}
+            info = read_image(data, max_pixels=max_pixels)
+            by = down.image(key)
+            if not by and down.has_phashes and phash is not None and isinstance(info, ImageInfo):
+                by = down.picture(phash(data))
+            if by:
+                refused[key] = Reason.TAKEN_DOWN, by
+            elif isinstance(info, ImageInfo):
+                images[key] = {"key": key, "day": day, "data": data, **asdict(info), "n_nodes": 0}
             else:
                 refused[key] = info
         if key in refused:
             rejects.append(_reject(document, document_key, number, *refused[key]))
             return False
         images[key]["n_nodes"] += 1
-        image_nodes.append(_node(key, day, document_key, number) | _about(node))
+        image_nodes.append(_node(key, day, document_key, number) | _about(node, down))
         return True
 
     def place_sentences(document_key: str, number: int, text: str) -> int:
-        found = split_sentences(text)
-        for position, sentence in enumerate(found):
+        n_kept = 0
+        for position, sentence in enumerate(split_sentences(text)):
             key = sentence_key(sentence)
+            if down and down.sentence(key, sentence):
+                counts["sentence_nodes_taken_down"] += 1
+                continue
+            n_kept += 1
             row = sentences.setdefault(key, {"key": key, "day": day, "text": sentence, "n_nodes": 0})
             row["n_nodes"] += 1
             sentence_nodes.append(_node(key, day, document_key, number) | {"position": position})
-        return len(found)
+        return n_kept
 
     for document in documents:
         counts["documents_in"] += 1
@@ -84,6 +108,9 @@ def extract(documents: Iterable[Document | Reject], *, day: str, max_pixels: int
             rejects.append(document)
             continue
         document_key = document.key
+        if by := down.document(document_key, document.url):
+            rejects.append(_reject(document, document_key, -1, Reason.TAKEN_DOWN, by))
+            continue
         if document_key in kept:
             detail = f"same document as {kept[document_key]['record']}"
             rejects.append(_reject(document, document_key, -1, Reason.IDENTICAL, detail))
@@ -95,7 +122,8 @@ def extract(documents: Iterable[Document | Reject], *, day: str, max_pixels: int
                 n_images += place_image(document, document_key, number, node)
             else:
                 n_sentences += place_sentences(document_key, number, node.text)
-        kept[document_key] = _document(document, document_key, day) | {"n_images": n_images, "n_sentences": n_sentences}
+        about = _document(document, document_key, day, down)
+        kept[document_key] = about | {"n_images": n_images, "n_sentences": n_sentences}
 
     tables = {
         "documents": list(kept.values()),
@@ -103,7 +131,7 @@ def extract(documents: Iterable[Document | Reject], *, day: str, max_pixels: int
         "image_nodes": image_nodes,
         "sentences": list(sentences.values()),
         "sentence_nodes": sentence_nodes,
-        "rejects": [_reject_row(reject, day) for reject in rejects],
+        "rejects": [reject_row(reject, day) for reject in rejects],
     }
     for rows in tables.values():
         rows.sort(key=_order)
@@ -124,7 +152,7 @@ def _tokenizer() -> punkt.PunktSentenceTokenizer:
     return punkt.tokenizer_for("english", prefixes=True)
 
 
-def _document(document: Document, key: str, day: str) -> Row:
+def _document(document: Document, key: str, day: str, down: Tombstones) -> Row:
     return {
         "key": key,
         "day": day,
@@ -132,12 +160,13 @@ def _document(document: Document, key: str, day: str) -> Row:
         "file": document.file,
         "record": document.record,
         "url": document.url,
-        "title": document.title,
+        "title": down.redacted(document.title),
     }
 
 
-def _about(node: ImageNode) -> Row:
-    return {"src": node.src, "url": node.url, "alt": node.alt, "caption": node.caption}
+def _about(node: ImageNode, down: Tombstones) -> Row:
+    said = {"alt": down.redacted(node.alt), "caption": down.redacted(node.caption)}
+    return {"src": node.src, "url": node.url, **said}
 
 
 def _node(key: str, day: str, document_key: str, number: int) -> Row:
@@ -148,7 +177,8 @@ def _reject(document: Document, key: str, number: int, reason: Reason, detail: s
     return Reject("extract", reason, document.source, document.file, document.record, key, number, detail[:500])
 
 
-def _reject_row(reject: Reject, day: str) -> Row:
+def reject_row(reject: Reject, day: str) -> Row:
+    """A row of `rejects`."""
     named = (reject.file, reject.record, str(reject.node), str(reject.reason), reject.detail)
     digest = hashlib.sha256("\0".join(named).encode("utf-8", "replace")).hexdigest()
     return {"key": "r" + digest[:32], "day": day, **asdict(reject), "reason": str(reject.reason)}
@@ -168,5 +198,6 @@ def _counts(seen: Counter[str], tables: dict[str, list[Row]]) -> dict[str, int]:
         "image_nodes_rejected": sum(row["node"] >= 0 for row in tables["rejects"]),
         "images": len(tables["images"]),
         "sentence_nodes": len(tables["sentence_nodes"]),
+        "sentence_nodes_taken_down": seen["sentence_nodes_taken_down"],
         "sentences": len(tables["sentences"]),
     }

@@ -49,23 +49,25 @@ class RecordingAirflow:
 
     def trigger(self, dag: str, body: dict[str, Any]) -> dict[str, Any]:
         self.triggered.append((dag, body))
-        return self._run(dag, len(self.triggered), body["partition_key"])
+        return self._run(dag, len(self.triggered), body.get("partition_key"))
 
     def get(self, path: list[str]) -> dict[str, Any]:
         match path:
             case [dag, "details"]:
                 return {"params": dict.fromkeys(self.params[dag]), "is_paused": dag in self.paused}
             case [dag, "dagRuns"]:
-                runs = [self._run(d, i, b["partition_key"]) for i, (d, b) in enumerate(self.triggered, 1) if d == dag]
-                if dag == "pair_texts" and self.follower_at and self.triggered:
-                    day = self.triggered[0][1]["partition_key"]
-                    runs.append(self._run(dag, 0, day) | {"queued_at": self.follower_at})
+                runs = [
+                    self._run(d, i, b.get("partition_key")) for i, (d, b) in enumerate(self.triggered, 1) if d == dag
+                ]
+                days = [body["partition_key"] for _, body in self.triggered if "partition_key" in body]
+                if dag == "pair_texts" and self.follower_at and days:
+                    runs.append(self._run(dag, 0, days[0]) | {"queued_at": self.follower_at})
                 return {"dag_runs": runs}
             case [_, "dagRuns", _, "taskInstances"]:
                 task = {"task_id": "publish", "map_index": -1, "state": "success", "try_number": 1}
                 return {"task_instances": [task | {"end_date": PUBLISHED_AT}]}
         raise AssertionError(path)
 
-    def _run(self, dag: str, number: int, day: str) -> dict[str, Any]:
+    def _run(self, dag: str, number: int, day: str | None) -> dict[str, Any]:
         values = {"dag_id": dag, "dag_run_id": f"run-{number}", "partition_key": day, "state": "success"}
         return values | {"queued_at": "2026-01-01T11:00:00Z"}

@@ -115,7 +115,8 @@ def test_in_is_kept_plus_rejected_for_documents_and_image_nodes() -> None:
     result = extract([twice, refused, twice], day=DAY, max_pixels=100)
     assert result.counts == {
         "documents_in": 3, "documents_kept": 1, "documents_rejected": 2, "image_nodes_in": 4, "image_nodes_kept": 1,
-        "image_nodes_rejected": 3, "images": 1, "sentence_nodes": 0, "sentences": 0,
+        "image_nodes_rejected": 3, "images": 1, "sentence_nodes": 0, "sentence_nodes_taken_down": 0,
+        "sentences": 0,
     }  # fmt: skip
     assert result.rejects == {"identical": 1, "image_format": 2, "image_remote": 1, "too_many_nodes": 1}
     [remote] = [row for row in result.tables["rejects"] if row["reason"] == "image_remote"]

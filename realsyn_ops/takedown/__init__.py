@@ -1,0 +1,1 @@
+"""Takedown without Airflow: what a request reaches, its removal, and the proof that it is gone."""
