@@ -29,7 +29,11 @@ SPECS: dict[str, dict[str, str]] = {
         "hf:NAME_OR_PATH": r"hf:\S.*",
         "http(s)://HOST/v1[,http(s)://HOST/v1]#MODEL[@REVISION]": _SERVED,
     },
-    "rewriter": {"demo": r"demo", "http(s)://HOST/v1[,http(s)://HOST/v1]#MODEL[@REVISION]": _SERVED},
+    "rewriter": {
+        "demo": r"demo",
+        "http(s)://HOST/v1[,http(s)://HOST/v1]#MODEL[@REVISION]": _SERVED,
+        "ray-llm:NAME_OR_PATH[@REVISION]": r"ray-llm:[^\s@]+(@[^\s@]+)?",
+    },
     "language_model": {"demo": r"demo", "hf:NAME_OR_PATH": r"hf:\S.*"},
     "parser": {"demo": r"demo", "spacy:NAME_OR_PATH": r"spacy:\S.*"},
     "trainee": {"frozen": r"frozen", "tiny": r"tiny", "open_clip:MODEL": r"open_clip:[^@\s]+"},

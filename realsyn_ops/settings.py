@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         pattern=r"^((ray://)?[\w.-]+:\d+)?$",
         description="Ray cluster that makes the shards, e.g. ray://host:10001; empty: mapped tasks make them.",
     )
+    ray_llm_address: str = Field(
+        "",
+        pattern=r"^((ray://)?[\w.-]+:\d+)?$",
+        description="Ray cluster whose nodes run vLLM, for a rewriter ray-llm:MODEL, e.g. ray://host:10001.",
+    )
     ray_gpus: float = Field(0, ge=0, description="GPUs that a worker on the Ray cluster takes for itself.")
     preset: Literal["demo", "clip", "paper"] = Field(
         "demo", description="Models a run takes unless its params say otherwise."

@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 from realsyn_ops.cli.services import Stack
 from realsyn_ops.io.storage import Bucket
 
-ON_AIRFLOW = "tests/flow/"
+ON_AIRFLOW, ON_RAY = "tests/flow/", "tests/ray/"
 
 _numbers = itertools.count(1)
 
@@ -53,4 +53,6 @@ class Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
+        if file.startswith(ON_RAY):
+            return ON_RAY
         return ON_AIRFLOW if file.startswith(ON_AIRFLOW) and not file.endswith("test_equality.py") else file

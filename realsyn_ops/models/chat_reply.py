@@ -67,7 +67,7 @@ def _answer(response: httpx.Response, n_bytes: int) -> Reply:
         n_prompt, n_answer = (int(n or 0) for n in _usage(body))
         choice = body["choices"][0]
         is_cut = choice.get("finish_reason") == "length"
-        text = _sentence(choice["message"]["content"] or "", is_cut)
+        text = read_sentence(choice["message"]["content"] or "", is_cut)
     except (ValueError, LookupError, TypeError, AttributeError):
         text = None
     if text is None:
@@ -80,7 +80,7 @@ def _usage(body: dict[str, Any]) -> tuple[Any, Any]:
     return usage.get("prompt_tokens"), usage.get("completion_tokens")
 
 
-def _sentence(content: str, is_cut: bool) -> str | None:
+def read_sentence(content: str, is_cut: bool) -> str | None:
     """The text of a structured answer, or the content as it is; None for an object that is broken or another one."""
     content = content.strip()
     if not content.startswith("{"):

@@ -6,17 +6,26 @@ from typing import Any
 from realsyn_ops.kinds import Answer, Keep, Question
 from realsyn_ops.models.chat_client import ChatClient
 from realsyn_ops.models.chat_endpoint import Limits
-from realsyn_ops.models.prompt import VERSION, canonical_payload, prompt_messages, question_messages
+from realsyn_ops.models.prompt import VERSION, Message, canonical_payload, prompt_messages, question_messages
 from realsyn_ops.presets import Served
 
-_DECODING: dict[str, Any] = {"temperature": 0, "max_tokens": 160, "seed": 2502}
-_SCHEMA = {
+DECODING: dict[str, Any] = {"temperature": 0, "max_tokens": 160, "seed": 2502}
+SCHEMA = {
     "type": "object",
     "properties": {"sentence": {"type": "string"}},
     "required": ["sentence"],
     "additionalProperties": False,
 }
-_FORMAT = {"type": "json_schema", "json_schema": {"name": "merge", "schema": _SCHEMA, "strict": True}}
+FORMAT = {"type": "json_schema", "json_schema": {"name": "merge", "schema": SCHEMA, "strict": True}}
+
+
+def chat_payload(question: Question, name: str) -> str:
+    """What an answer of the model of this name depends on, whether a server gives it or a batch."""
+    return canonical_payload(question, model=name, decoding={**DECODING, "format": FORMAT["type"]})
+
+
+def chat_messages(question: Question) -> list[Message]:
+    return [*prompt_messages(), *question_messages(question)]
 
 
 class EndpointRewriter:
@@ -28,14 +37,13 @@ class EndpointRewriter:
     def __init__(self, served: Served, *, api_key: str = "", limits: Limits | None = None) -> None:
         self.name = served.name
         self._model = served.model
-        self._client = ChatClient(served.urls, api_key=api_key, limits=limits or Limits(), schema=_FORMAT)
+        self._client = ChatClient(served.urls, api_key=api_key, limits=limits or Limits(), schema=FORMAT)
 
     def payload(self, question: Question) -> str:
-        return canonical_payload(question, model=self.name, decoding={**_DECODING, "format": _FORMAT["type"]})
+        return chat_payload(question, self.name)
 
     def answer(self, questions: Sequence[Question], keep: Keep) -> list[Answer]:
         def body(place: int) -> dict[str, Any]:
-            messages = [*prompt_messages(), *question_messages(questions[place])]
-            return {"model": self._model, "messages": messages, **_DECODING}
+            return {"model": self._model, "messages": chat_messages(questions[place]), **DECODING}
 
         return self._client.ask(body, len(questions), keep)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.kinds import Answerer, Captioner, Merge, Question, Rewriter
 from realsyn_ops.operators.answering import Paid, ask_once
+from realsyn_ops.presets import check_spec
+from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,9 +18,21 @@ if TYPE_CHECKING:
     from realsyn_ops.plans import PairPlan
     from realsyn_ops.stages.synthesize import Synthesis
 
+BATCHED = "ray-llm:"
 NOT_ASKED = "not_asked"
 _UNPAID = {"refused": "endpoint_refused", "failed": "endpoint_failed", "unasked": NOT_ASKED}
 """Why the template stands in where there is no answer to judge."""
+
+
+def open_rewriter(spec: str, *, api_key: str, **where: Any) -> Rewriter:
+    """The rewriter of this name: behind an endpoint, in this process, or on a Ray cluster with vLLM."""
+    from realsyn_ops.models.load import load_rewriter
+
+    if not spec.startswith(BATCHED):
+        return load_rewriter(spec, api_key=api_key, **where)
+    from realsyn_ops.ray.batch_rewriter import BatchRewriter
+
+    return BatchRewriter(check_spec("rewriter", spec).removeprefix(BATCHED), settings().ray_llm_address)
 
 
 def write_texts(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.image_header import DECODED_SIDE_PX
 from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE
-from realsyn_ops.operators.rewriting import write_captions, write_texts
+from realsyn_ops.operators.rewriting import open_rewriter, write_captions, write_texts
 from realsyn_ops.operators.run import Work, by_reason, captioner_key, digest, resolved_preset, rewriter_key
 from realsyn_ops.operators.search import paired_rows
 from realsyn_ops.operators.shard_steps import shard_step
@@ -35,7 +35,7 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str, captioner_api_ke
     from realsyn_ops.io import schemas
     from realsyn_ops.io.answers import Batch
     from realsyn_ops.kinds import Merge
-    from realsyn_ops.models.load import load_captioner, load_encoder, load_rewriter, load_tagger
+    from realsyn_ops.models.load import load_captioner, load_encoder, load_tagger
 
     chosen = PairPlan.from_json(staging.plan_json())
     mine = set(json.loads(staging.get(f"shards-{work['retrieved']}.json"))[work["shard"]])
@@ -65,7 +65,7 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str, captioner_api_ke
             Merge(row["texts"][0], caption, tuple(of_image))
             for row, caption, of_image in zip(asked, captions, tags, strict=True)
         ]
-        rewriter = load_rewriter(models.rewriter, api_key=api_key, **where)
+        rewriter = open_rewriter(models.rewriter, api_key=api_key, **where)
         limits = {"max_words": chosen.max_synthetic_words, "max_synonyms": chosen.max_synonyms}
         made, of_rewriter = write_texts(batch, rewriter, merges, **limits)
         paid = [*((captioner.name, some) for some in of_captioner), *((rewriter.name, some) for some in of_rewriter)]

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.lessons import ASK, DRAW, TRIPLE, accepted_lessons, identity, image_clusters, triples_of
-from realsyn_ops.operators.rewriting import write_texts
+from realsyn_ops.operators.rewriting import open_rewriter, write_texts
 from realsyn_ops.operators.run import (
     Work,
     by_reason,
@@ -115,12 +115,11 @@ def ask(staging: "Staging", work: Work, *, api_key: str) -> dict[str, Any]:
 
     from realsyn_ops.io.answers import Batch
     from realsyn_ops.kinds import Merge
-    from realsyn_ops.models.load import load_rewriter
 
     chosen = TeachPlan.from_json(staging.plan_json())
     start, stop = map(int, work["shard"].split("-"))
     rows = staging.read_shard(DRAW, "all", "triples").to_pylist()[start:stop]
-    teacher = load_rewriter(
+    teacher = open_rewriter(
         resolved_preset(chosen).rewriter,
         api_key=api_key,
         device=settings().device,

@@ -23,7 +23,7 @@ def submit(address: str, request: Request, owner: str) -> str:
 
     Raises TransientError when the cluster does not answer; by a wrong token it is the same, as far as Ray tells.
     """
-    with _connected(address):
+    with connected(address):
         for _ in range(_TRIES):
             options = {
                 "name": request.name,
@@ -46,7 +46,8 @@ def submit(address: str, request: Request, owner: str) -> str:
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[None]:
+def connected(address: str) -> Iterator[None]:
+    """In the cluster at this address, as a process that is no part of it."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()  # Ray itself may wait for minutes
