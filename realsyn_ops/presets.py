@@ -21,6 +21,7 @@ SPECS: dict[str, dict[str, str]] = {
         "demo": r"demo",
         "clip-zero-shot": r"clip-zero-shot",
         "clip-zero-shot:PATH_OF_A_TAG_LIST": r"clip-zero-shot:\S.*",
+        "exported:FOLDER": r"exported:\S.*",
         "mined:VERSION_OF_A_TAG_LIST": r"mined:[0-9a-f]{16}",
     },
     "captioner": {
@@ -61,7 +62,7 @@ PRESETS: dict[str, Preset] = {
         parser="demo",
     ),
     # The paper captions with OFA-base and tags with RAM++, which no kept package loads: Florence-2 and zero-shot tags
-    # stand in for them, and the release card names what ran.
+    # stand in for them (or an `exported:` RAM++), and the release card names what ran.
     "paper": Preset(
         encoder="open_clip:EVA02-E-14-plus@laion2b_s9b_b144k",
         tagger="clip-zero-shot",

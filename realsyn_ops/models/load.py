@@ -50,6 +50,10 @@ def load_tagger(
 
         if spec == "demo":
             return ClassTagger(device)
+        if spec.startswith("exported:"):
+            from realsyn_ops.models.exported_tagger import ExportedTagger
+
+            return ExportedTagger(Path(spec.removeprefix("exported:")), device)
         if not spec.startswith("mined:"):
             return ZeroShotTagger(encoder, base_tags(spec), models_path, likely)
         if not tags:

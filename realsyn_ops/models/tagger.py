@@ -91,11 +91,13 @@ def outstanding(cosines: np.ndarray, tags: list[str]) -> list[list[str]]:
 
 def base_tags(spec: str) -> tuple[str, ...]:
     """The list that a tagger of this name scores, or that its mined one extends: a file's, or ImageNet's classes."""
-    path = spec.removeprefix("clip-zero-shot").removeprefix(":")
-    return _read_tags(path) if path and spec != "demo" else tuple(dict.fromkeys(class_names()))
+    kind, _, path = spec.partition(":")
+    path = f"{path}/tags.txt" if kind == "exported" else path
+    return read_tags(path) if path else tuple(dict.fromkeys(class_names()))
 
 
-def _read_tags(path: str) -> tuple[str, ...]:
+def read_tags(path: str) -> tuple[str, ...]:
+    """A tag a line, each once, in their order."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
