@@ -49,10 +49,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class Scheduling(LoadScopeScheduling):
-    """Which tests run in one process, in their order: those of a file, and those that share a demo or Ray's ports."""
+    """Which tests run in one process, in their order: those of a file, and those that share a demo."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
         if file.startswith(ON_RAY):
             return ON_RAY
-        return ON_AIRFLOW if file.startswith(ON_AIRFLOW) and not file.endswith("test_equality.py") else file
+        return ON_AIRFLOW if file.startswith(ON_AIRFLOW) else file

@@ -147,3 +147,9 @@ def test_a_module_is_short_named_for_what_it_does_and_says_it(path: Path) -> Non
     assert path.stem not in {"utils", "util", "helpers", "common", "misc", "base", "manager", "handler"}
     assert ast.get_docstring(tree)
     assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level] == []
+
+
+def test_a_takedown_waits_for_every_other_dag() -> None:
+    from realsyn_ops.operators.takedown import OTHERS
+
+    assert {*OTHERS, "takedown"} == {path.stem for path in DAGS}

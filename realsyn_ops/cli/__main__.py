@@ -351,9 +351,9 @@ def bench(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
-    """Run the tests, two at a time; arguments go to pytest. --long runs the endurance tests instead."""
-    two_at_a_time = ["--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder"]
-    command = [sys.executable, "-m", "pytest", "-q", *two_at_a_time, *context.args]
+    """Run the tests, two at a time; arguments go to pytest. --long runs the endurance tests instead, one at a time."""
+    at_once = [] if "--long" in context.args else ["--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder"]
+    command = [sys.executable, "-m", "pytest", "-q", *at_once, *context.args]
     env = {**os.environ, "PYTHONPATH": str(PROJECT)}
     raise typer.Exit(subprocess.run(command, cwd=PROJECT, env=env, check=False).returncode)
 

@@ -111,7 +111,7 @@ def gather(work: Work) -> list[Work]:
 
 @shard_step(TRAIN)
 def train(staging: "Staging", work: Work) -> dict[str, Any]:
-    """Train a model on an arm from a seed and evaluate it on every set."""
+    """A shard is a training: a model on an arm from a seed, evaluated on every set."""
     from pathlib import Path
     from tempfile import TemporaryDirectory
 

@@ -30,7 +30,7 @@ def realsyn(home: Path) -> Command:
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "realsyn_ops.cli", *map(str, arguments)]
-        return subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, timeout=240, check=False)
 
     return run
 

@@ -157,7 +157,9 @@ def test_a_full_disk_ends_in_a_clear_error_and_with_more_room_in_the_same_bytes(
     roomy = store_of(demo, tmp_path / "store", max_volumes=128)
     full.up_store()
     try:
-        for prefix in ("corpus/", "releases/", "staging/release_dataset/"):
+        changelog = whole[f"releases/{version}/CHANGELOG.jsonl"].splitlines()
+        previous = json.loads(changelog[0])["previous"]
+        for prefix in ("corpus/", f"releases/{previous}/", f"staging/release_dataset/{previous}/"):
             for item in list(demo.stack.bucket.list(prefix)):
                 full.bucket.put(item.key, demo.stack.bucket.get(item.key))
         fill(full.bucket)
