@@ -29,6 +29,7 @@ from realsyn_ops.settings import Settings
 COMPOSE = PROJECT / "docker-compose.yml"
 EXAMPLE = PROJECT / "docker" / "example.env"
 DOCKERFILE = PROJECT / "docker" / "airflow.Dockerfile"
+RAY_LLM = PROJECT / "docker" / "ray-llm.Dockerfile"
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::[-?]([^}]*))?\}")
 SECRET = re.compile(r"PASSWORD$|SECRET|_KEY$|TOKEN$|AUTH$|_CONN|BROKER_URL|RESULT_BACKEND")
 
@@ -191,6 +192,13 @@ def test_airflow_knows_every_option_that_compose_sets(services: dict[str, Any], 
     assert len(set_options) > 15
     transport = {("celery_broker_transport_options", "visibility_timeout")}
     assert {(s, o) for s, o in set_options if o not in known.get(s, ())} <= transport
+
+
+def test_what_a_node_with_vllm_runs_of_ours_needs_nothing_that_its_image_lacks() -> None:
+    assert re.findall(r"^COPY (.+)$", RAY_LLM.read_text(), re.MULTILINE) == ["realsyn_ops /opt/realsyn/realsyn_ops"]
+    names = "import sys; import realsyn_ops.ray.batch_rows; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-S", "-c", names], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) - sys.stdlib_module_names - {"__main__"} == {"realsyn_ops"}
 
 
 def test_what_the_image_copies_is_in_the_repository_and_not_ignored() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
-import ray.data
 
 from realsyn_ops.errors import PermanentError, TransientError
 from realsyn_ops.kinds import Answer, Keep, Question
@@ -17,7 +16,6 @@ from realsyn_ops.models.chat_reply import read_sentence
 from realsyn_ops.models.endpoint_rewriter import DECODING, SCHEMA, chat_messages, chat_payload
 from realsyn_ops.models.prompt import VERSION
 from realsyn_ops.ray.batch_rows import ERROR, Row, answer_row, question_row
-from realsyn_ops.ray.client import connected
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +48,10 @@ class BatchRewriter:
             return []
         if not self._address:
             raise PermanentError(f"ray-llm:{self.name} needs a Ray cluster with vLLM: set REALSYN_RAY_LLM_ADDRESS")
+        import ray.data  # seconds, and it reads the cluster's token once
+
+        from realsyn_ops.ray.client import connected
+
         if ray.is_initialized():
             raise PermanentError(f"ray-llm:{self.name} is asked by mapped tasks only: unset REALSYN_RAY_ADDRESS")
         rows = [

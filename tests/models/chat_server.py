@@ -58,7 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
             server.n_open -= 1
         self.send_response(status)
         headers = {**server.headers, **(further[0] if further else {})} if status != 200 else {}
-        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+        plain = {"Content-Type": "application/json", "Content-Length": str(len(data))}
+        for name, value in {**headers, **plain}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)

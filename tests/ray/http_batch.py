@@ -13,9 +13,7 @@ def process_by(url: str) -> Callable[[str], Callable[[Any], Any]]:
     def process(model: str) -> Callable[[Any], Any]:
         from ray.data.llm import HttpRequestProcessorConfig, build_processor
 
-        config = HttpRequestProcessorConfig(
-            url=f"{url}/chat/completions", batch_size=4, concurrency=1, max_retries=0, should_continue_on_error=True
-        )
+        config = HttpRequestProcessorConfig(url=f"{url}/chat/completions", batch_size=4, concurrency=1, max_retries=0)
         return build_processor(config, preprocess=asked, postprocess=answered)
 
     return process
