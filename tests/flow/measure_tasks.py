@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from realsyn_ops.operators import measuring, params
+from realsyn_ops.operators.run import Work
 
 
 def measure(n_at_once: int, changes: dict[str, Any]) -> str:
@@ -20,10 +21,15 @@ def measure(n_at_once: int, changes: dict[str, Any]) -> str:
     chosen = {name: param.value for name, param in params.MEASURE.items()} | changes
     trainings = measuring.gather.function(measuring.plan.function(params=chosen))
     with ProcessPoolExecutor(n_at_once, multiprocessing.get_context("spawn")) as pool:
-        shards = list(pool.map(measuring.train.function, trainings))
+        shards = list(pool.map(train, trainings))
     events: Any = defaultdict(SimpleNamespace)
     measuring.publish.function(shards, outlet_events=events)
     return str(events[measuring.assets.MEASURES].extra["measurement"])
+
+
+def train(work: Work) -> Work:
+    """One training, in a process of its own: a task's function cannot be sent there, only found."""
+    return measuring.train.function(work)
 
 
 if __name__ == "__main__":
