@@ -16,6 +16,7 @@ from realsyn_ops.operators.balance import OVER_CLUSTERS, fit_balance
 from realsyn_ops.operators.changes import changelog_files
 from realsyn_ops.operators.duplicates import near_survivors
 from realsyn_ops.operators.kept_arrays import unit_matrix
+from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.made_with import corpus_limits, image_policies, pair_models
 from realsyn_ops.operators.publishing import run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
@@ -199,6 +200,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
             **changes,
         }
         publish_release(staging.bucket, version, f"{staging.prefix}/release", files, texts, facts)
+    tell_folder(staging, f"releases/{version}", selection["n_selected"], files, schema=RELEASE)
     report = build_report(staging, facts)
     prefix = f"reports/{version}"
     staging.bucket.put(f"{prefix}/gallery.json", json.dumps(build_gallery(staging, chosen.seed)).encode())

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.lessons import ASK, DRAW, TRIPLE, accepted_lessons, identity, image_clusters, triples_of
+from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.rewriting import write_texts
 from realsyn_ops.operators.run import (
     Work,
@@ -186,6 +187,7 @@ def publish(shards: list[Work], *, outlet_events: Any) -> None:
         publish_release(
             staging.bucket, version, f"{staging.prefix}/release", files, {"README.md": readme}, facts, root=ROOT
         )
+    tell_folder(staging, f"{ROOT}/{version}", len(lessons), files)
     outlet_events[assets.LESSONS].extra = {"version": version, "lessons": len(lessons)}
     log.info("published %d lessons as %s, refused %s", len(lessons), version, dict(refused))
 
