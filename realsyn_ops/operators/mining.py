@@ -106,7 +106,6 @@ def merge(shards: list[Work]) -> list[Work]:
         n_stems = found.num_rows + rejected.total()
         counts = by_reason("phrases", n_stems, found.num_rows, rejected) | {"base": len(base)}
         staging.write(MERGE, "all", {"phrases": phrases}, counts)
-    log.info("%s", counts)
     return shard_works(staging, phrases.num_rows, chosen.shard_phrases)
 
 

@@ -104,7 +104,6 @@ def draw(work: Work) -> list[Work]:
         rejected = {Reason.CLUSTER_CAP: len(keys) - len(wanted), Reason.IDENTICAL: len(rows) - len(kept)}
         counts = by_reason("triples", len(keys), len(kept), {reason: n for reason, n in rejected.items() if n})
         staging.write(DRAW, "all", {"triples": pa.Table.from_pylist(kept)}, counts)
-    log.info("%s", counts)
     shards = shard_bounds(len(kept), chosen.shard_triples)
     return [{"staging": staging.prefix, "shard": f"{start}-{stop}"} for start, stop in shards]
 
@@ -141,7 +140,6 @@ def ask(staging: "Staging", work: Work, *, api_key: str) -> dict[str, Any]:
     counts = by_reason("answers", len(made), len(made) - refused.total(), refused)
     staging.write(ASK, work["shard"], {"answers": pa.Table.from_pylist(answers, schema=schema)}, counts)
     batch.compact()
-    log.info("shard %s: %s", work["shard"], counts)
     return {"spent": [{"model": teacher.name, "prompt": teacher.prompt, **asdict(some.spent)} for some in paid]}
 
 

@@ -1,10 +1,14 @@
-"""What the demo's Airflow told others while it ran: lineage, metrics, the webhook."""
+"""What the demo's Airflow told others while it ran: lineage, metrics, the webhook. Read before other tests write."""
 
+import time
 from typing import Any
 
 import pytest
 
+from realsyn_ops.cli.chain import CHAIN, RELEASE
+from realsyn_ops.demo.documents import DAYS
 from realsyn_ops.io.corpus import Corpus
+from realsyn_ops.operators import metrics
 from realsyn_ops.operators.lineage import READ
 from tests.flow.harness import Demo
 
@@ -55,3 +59,34 @@ def test_lineage_leads_from_raw_input_to_the_release(demo: Demo) -> None:
     assert {name for name in reached if name.startswith("raw/")} == {
         f"raw/{step['day']}" for step in demo.report["stages"] if step["dag"] == "ingest_documents"
     }
+
+
+def test_metrics_of_airflow_and_of_this_project_arrive_with_their_tags(demo: Demo) -> None:
+    names = {packet.split(":")[0].split(",")[0] for packet in demo.receivers.packets}
+    ours = {value for name, value in vars(metrics).items() if name.isupper()}
+    theirs = {"scheduler_heartbeat", "ti.finish", "pool.open_slots", "executor.running_tasks"}
+    assert {f"airflow.{name}" for name in ours | theirs} <= names
+    tag = ",dag_id=ingest_documents,stage=extract,thing=documents:"
+    kept = [packet for packet in demo.receivers.packets if packet.startswith(f"airflow.{metrics.ROWS_KEPT}{tag}")]
+    [step] = demo.report["funnel"]["documents"]
+    assert sum(int(packet.removesuffix("|c").rsplit(":")[-1]) for packet in kept) == step["n_kept"]
+
+
+def test_the_webhook_hears_of_every_run(demo: Demo) -> None:
+    wanted = {(dag, day, "success") for dag in CHAIN for day in DAYS} | {(RELEASE, None, "success")}
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        heard = {(call["dag"], call["day"], call["state"]) for call in demo.receivers.calls}
+        if wanted <= heard:
+            break
+        time.sleep(1)
+    assert wanted <= heard
+    assert all(call["links"]["run"].startswith(demo.stack.airflow_url) for call in demo.receivers.calls)
+
+
+def test_the_report_has_what_each_day_cost(demo: Demo) -> None:
+    costs = {cost["day"]: cost for cost in demo.report["day_costs"]}
+    assert set(costs) == set(DAYS)
+    assert all(cost["n_pairs"] > 0 and cost["cpu_seconds"] > 0 and cost["n_bytes"] > 0 for cost in costs.values())
+    in_force = Corpus(demo.stack.bucket).read("pairs", ["key"], where="reason IS NULL").num_rows
+    assert sum(cost["n_pairs"] for cost in costs.values()) == in_force
