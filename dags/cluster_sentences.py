@@ -16,6 +16,7 @@ expectation or an alarm about near-duplicates; nothing was published; look at th
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag
 
 from realsyn_ops.operators import assets
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.clustering import arrange, assign, audit, count_words, deduplicate, fit, link, plan, publish
 from realsyn_ops.operators.params import CLUSTER
 from realsyn_ops.operators.run import DEFAULT_ARGS
@@ -28,6 +29,7 @@ from realsyn_ops.operators.sentence_filter import filter_shard, score
     max_active_runs=1,
     params=CLUSTER,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )

@@ -14,6 +14,7 @@ was published; look at the Data Docs page, raise *Near-duplicate similarity* and
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag
 
 from realsyn_ops.operators import assets
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.curation import arrange, assign, audit, deduplicate, embed, fit, link, plan, publish
 from realsyn_ops.operators.params import CURATE
 from realsyn_ops.operators.run import DEFAULT_ARGS
@@ -25,6 +26,7 @@ from realsyn_ops.operators.run import DEFAULT_ARGS
     max_active_runs=1,
     params=CURATE,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )

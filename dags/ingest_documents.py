@@ -18,6 +18,7 @@ import datetime as dt
 
 from airflow.sdk import CronPartitionTimetable, dag
 
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.extraction import audit, extract, plan, publish
 from realsyn_ops.operators.fetching import fetch
 from realsyn_ops.operators.params import INGEST
@@ -32,6 +33,7 @@ from realsyn_ops.settings import settings
     max_active_runs=2,
     params=INGEST,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )

@@ -13,6 +13,7 @@ or a model that is not there; clear it, finished trainings are kept.
 
 from airflow.sdk import dag
 
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.measuring import gather, plan, publish, train
 from realsyn_ops.operators.params import MEASURE
 from realsyn_ops.operators.run import DEFAULT_ARGS
@@ -24,6 +25,7 @@ from realsyn_ops.operators.run import DEFAULT_ARGS
     max_active_runs=1,
     params=MEASURE,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )

@@ -17,6 +17,7 @@ published; see the Data Docs page, lower *Sentences, at least* or *Concreteness,
 
 from airflow.sdk import dag
 
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.mining import audit, count, embed, merge, plan, publish, rank
 from realsyn_ops.operators.params import MINE
 from realsyn_ops.operators.run import DEFAULT_ARGS
@@ -28,6 +29,7 @@ from realsyn_ops.operators.run import DEFAULT_ARGS
     max_active_runs=1,
     params=MINE,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )

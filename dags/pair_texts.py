@@ -15,6 +15,7 @@ then this. Nothing was published.
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, dag
 
 from realsyn_ops.operators import assets
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.pairing import audit, publish
 from realsyn_ops.operators.params import PAIR
 from realsyn_ops.operators.retrieval import collect, plan, prepare, retrieve
@@ -30,6 +31,7 @@ from realsyn_ops.operators.synthesis import synthesize
     max_active_runs=1,
     params=PAIR,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )

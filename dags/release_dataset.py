@@ -14,6 +14,7 @@ import datetime as dt
 
 from airflow.sdk import dag
 
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.params import RELEASE
 from realsyn_ops.operators.run import DEFAULT_ARGS
 from realsyn_ops.operators.sampling import audit, export, fit, plan, publish, select
@@ -27,6 +28,7 @@ from realsyn_ops.settings import settings
     max_active_runs=1,
     params=RELEASE,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )

@@ -18,6 +18,7 @@ says where; clear from *remove* on.
 
 from airflow.sdk import dag
 
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.run import DEFAULT_ARGS
 from realsyn_ops.operators.takedown import clean, find, prove, remove
 from realsyn_ops.operators.takedown_params import TAKEDOWN
@@ -29,6 +30,7 @@ from realsyn_ops.operators.takedown_params import TAKEDOWN
     max_active_runs=1,
     params=TAKEDOWN,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )

@@ -14,6 +14,7 @@ says why they were refused.
 
 from airflow.sdk import dag
 
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.params import TEACH
 from realsyn_ops.operators.run import DEFAULT_ARGS
 from realsyn_ops.operators.teaching import ask, draw, plan, publish
@@ -25,6 +26,7 @@ from realsyn_ops.operators.teaching import ask, draw, plan, publish
     max_active_runs=1,
     params=TEACH,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )

@@ -43,6 +43,14 @@ class Settings(BaseSettings):
     schedule: str = Field("0 2 * * *", description="Cron of ingest_documents; each run takes the day before.")
     release_schedule: str = Field("0 6 * * *", description="Cron of release_dataset.")
     start_date: str = Field("2026-01-01", description="No scheduled run before this date (YYYY-MM-DD).")
+    shard_timeout_minutes: int = Field(720, ge=1, description="How long a task that makes one shard may take.")
+    task_timeout_minutes: int = Field(2880, ge=1, description="How long any other task may take.")
+    webhook_conn_id: str = Field(
+        "", description="Airflow Connection (type http) that is told of every run that ends or is late; empty: none."
+    )
+    deadline_minutes: int = Field(
+        0, ge=0, description="A run not over by then is late, counted from its queuing; 0: none is."
+    )
     user_agent: str = Field(
         "RealSynOps/0.1 (+https://arxiv.org/abs/2502.12513)",
         description="What the fetcher calls itself; give an address where you can be reached.",

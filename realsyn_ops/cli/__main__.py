@@ -117,6 +117,23 @@ def status() -> None:
 
 
 @app.command()
+def doctor(
+    is_quick: Annotated[bool, typer.Option("--quick", help="Load no models.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
+) -> None:
+    """Say what is wrong and what to do: settings, disk, store, models, endpoints, Ray, Airflow. Exit code 1: bad.
+
+    Airflow may be down. The deployment is this home's, or the one that AIRFLOW_CONN_REALSYN_S3, REALSYN_BUCKET,
+    REALSYN_AIRFLOW_URL and REALSYN_AIRFLOW_TOKEN name.
+    """
+    from realsyn_ops.cli.doctor import run_doctor
+
+    with one_clear_line():
+        is_good = run_doctor(Stack(home()), console, is_quick=is_quick, as_json=as_json)
+    raise typer.Exit(0 if is_good else 1)
+
+
+@app.command()
 def report(
     as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write it as one self-contained page.")] = None,

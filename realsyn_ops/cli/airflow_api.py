@@ -45,6 +45,7 @@ class AirflowApi:
     """A client that signs in, or was given a token. Raises ServiceError with Airflow's own words."""
 
     def __init__(self, url: str, user: str = "", password: str = "", *, token: str = "") -> None:
+        self.url = url
         self._client = httpx.Client(base_url=url, timeout=60, trust_env=bool(token))
         self._credentials = {"username": user, "password": password}
         if token:
@@ -80,15 +81,32 @@ class AirflowApi:
         """Wait until Airflow has parsed the Dags; raises ServiceError with the import errors when it cannot."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            errors = self._call("GET", "/api/v2/importErrors")["import_errors"]
-            if errors:
-                last = errors[0]["stack_trace"].strip().splitlines()[-1]
-                raise ServiceError(f"Airflow cannot import {errors[0]['filename']}: {last}")
+            for file, last in self.import_errors().items():
+                raise ServiceError(f"Airflow cannot import {file}: {last}")
             known = {dag["dag_id"] for dag in self._call("GET", "/api/v2/dags")["dags"]}
             if known >= set(dags):
                 return
             time.sleep(1)
         raise ServiceError(f"Airflow did not find the Dags {', '.join(dags)} within {timeout_s:.0f} s")
+
+    def import_errors(self) -> dict[str, str]:
+        """Dag files that Airflow cannot import, each with the last line of its traceback."""
+        errors = self._call("GET", "/api/v2/importErrors")["import_errors"]
+        return {error["filename"]: error["stack_trace"].strip().splitlines()[-1] for error in errors}
+
+    def health(self) -> dict[str, str]:
+        """The state of each component: `healthy` when it is."""
+        parts = self._call("GET", "/api/v2/monitor/health")
+        return {name: part.get("status") or "not running" for name, part in parts.items() if part}
+
+    def paused(self) -> list[str]:
+        dags = self._call("GET", "/api/v2/dags", params={"paused": True, "limit": 100})["dags"]
+        return sorted(dag["dag_id"] for dag in dags)
+
+    def pools(self) -> list[tuple[str, int, int, int]]:
+        """Name, slots, free slots and waiting tasks of each pool."""
+        pools = self._call("GET", "/api/v2/pools", params={"limit": 100})["pools"]
+        return [(p["name"], p["slots"], p["open_slots"], p["queued_slots"]) for p in pools]
 
     def runs(self, dag: str) -> list[Run]:
         """The Dag's newest runs, newest first."""

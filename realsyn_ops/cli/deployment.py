@@ -39,10 +39,15 @@ def open_bucket(stack: Stack) -> Iterator[Bucket]:
             stack.seaweed.stop(grace_s=3)
 
 
+def is_elsewhere() -> bool:
+    """Whether the environment names a deployment, and not this home is meant."""
+    return bool(os.environ.get(_connection_variable()))
+
+
 def open_airflow(stack: Stack) -> AirflowApi:
     """Airflow's REST API, signed in."""
     url = os.environ.get("REALSYN_AIRFLOW_URL")
-    if bool(url) != bool(os.environ.get(_connection_variable())):
+    if bool(url) != is_elsewhere():
         raise PermanentError(
             f"a deployment is named by both REALSYN_AIRFLOW_URL and {_connection_variable()}: only one of them is set"
         )

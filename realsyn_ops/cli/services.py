@@ -18,6 +18,8 @@ from realsyn_ops.io.storage import Bucket
 
 PROJECT = Path(__file__).resolve().parents[2]
 MIN_FREE_BYTES = 6 * 2**30
+LET_THROUGH = ("AIRFLOW_CONN_", "AIRFLOW__METRICS__", "AIRFLOW__OPENLINEAGE__")
+"""Airflow's variables that reach the embedded Airflow from the shell: Connections, and where it reports to."""
 
 
 PRELOAD = """\
@@ -180,10 +182,11 @@ class Stack:
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 120,
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.5,
             "SCHEDULER__ENABLE_HEALTH_CHECK": False,
+            "OPENLINEAGE__EXECUTE_IN_THREAD": True,  # a process with Lance's threads must not be forked
             "LOGGING__WORKER_LOG_SERVER_PORT": e.worker_port,
             "LOGGING__TRIGGER_LOG_SERVER_PORT": e.triggerer_port,
         }
-        env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        env = {n: v for n, v in os.environ.items() if not n.startswith("AIRFLOW_") or n.startswith(LET_THROUGH)}
         env |= {f"AIRFLOW__{name}" if name != "HOME" else "AIRFLOW_HOME": str(value) for name, value in airflow.items()}
         env |= {
             "AIRFLOW_CONN_REALSYN_S3": connection,

@@ -31,6 +31,17 @@ _HEAVY_ROWS = 128
 
 
 @dataclass(frozen=True)
+class TableState:
+    """One version of a table: its rows, and the files that hold them."""
+
+    version: int
+    n_rows: int
+    n_bytes: int
+    n_files: int
+    schema: pa.Schema
+
+
+@dataclass(frozen=True)
 class Corpus:
     """The published tables of a bucket."""
 
@@ -115,6 +126,13 @@ class Corpus:
     def forget_versions(self, name: str) -> None:
         """Delete all versions but the latest, and every file that it does not name. Only while nobody writes."""
         self._there(name).cleanup_old_versions(timedelta(0), delete_unverified=True)
+
+    def state(self, name: str) -> "TableState":
+        """What the table is now."""
+        dataset = self._there(name)
+        sizes = [file.file_size_bytes or 0 for part in dataset.get_fragments() for file in part.data_files()]
+        n_rows = dataset.count_rows("day != ''")
+        return TableState(dataset.version, n_rows, sum(sizes), len(sizes), dataset.schema)
 
     def n_rows(self, name: str) -> int:
         dataset = self._open(name)

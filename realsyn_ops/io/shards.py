@@ -95,6 +95,11 @@ class Staging:
         table = pa.concat_tables(self.read(stage, name, columns=columns))
         return table.sort_by("key") if "key" in table.column_names else table
 
+    def marker(self, stage: str, shard: str) -> dict[str, Any]:
+        """A finished shard's files and counts; empty when it is not finished."""
+        found = self.bucket.find(self._marker(stage, shard))
+        return json.loads(found) if found else {}
+
     def counts(self, stage: str) -> dict[str, int]:
         """The stage's counts, summed over its shards."""
         total: Counter[str] = Counter()

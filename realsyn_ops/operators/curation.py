@@ -137,7 +137,6 @@ def embed(staging: "Staging", work: Work) -> None:
             rejected[score["reason"]] += score["n_nodes"]
     counts = by_reason("images", sum(r["n_nodes"] for r in rows), sum(r["n_nodes"] for r in kept), rejected)
     staging.write(STAGE, work["shard"], tables, counts)
-    log.info("shard %s: %s", work["shard"], counts)
 
 
 @task

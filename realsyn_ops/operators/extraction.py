@@ -1,6 +1,5 @@
 """Tasks of `ingest_documents`: a day's raw objects become images and sentences, with where each came from."""
 
-import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +12,13 @@ from realsyn_ops.operators.fetched import FETCH, fetch_rows, with_fetched
 from realsyn_ops.operators.fetching import opt_out_digest
 from realsyn_ops.operators.publishing import event_extra, publish_days, run_gate
 from realsyn_ops.operators.raw import list_raw, shard_documents, shard_file, write_shards
-from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging
+from realsyn_ops.operators.run import SHARD_TIMEOUT, Work, by_reason, digest, measured, open_bucket, open_staging
 from realsyn_ops.plans import IngestPlan, check_day, code_digest
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from realsyn_ops.io.shards import Staging
-
-log = logging.getLogger(__name__)
 
 DATA_SETS = ("documents", "images", "image_nodes", "sentences", "sentence_nodes", "rejects")
 
@@ -50,7 +47,7 @@ def plan(**context: Any) -> list[Work]:
     return [{"staging": staging.prefix, "shard": name} for name in write_shards(staging, raw, chosen)]
 
 
-@task
+@task(execution_timeout=SHARD_TIMEOUT)
 def extract(work: Work) -> Work:
     """Read a shard's documents and write its images, sentences and rejects."""
     import pyarrow as pa
@@ -64,7 +61,8 @@ def extract(work: Work) -> Work:
     if staging.is_done(STAGE, work["shard"]):
         return work
     chosen = IngestPlan.from_json(staging.plan_json())
-    with measured(staging, STAGE, work["shard"]):
+    with measured(staging, STAGE, work["shard"]) as cost:
+        cost["file"] = shard_file(staging, work["shard"])
         documents = with_fetched(
             shard_documents(staging, work["shard"], chosen),
             staging,
@@ -84,7 +82,6 @@ def extract(work: Work) -> Work:
         }
         counts = _counts(extraction.counts, extraction.tables["rejects"])
         staging.write(STAGE, work["shard"], tables, counts)
-    log.info("shard %s of %s: %s", work["shard"], shard_file(staging, work["shard"]), counts)
     return work
 
 

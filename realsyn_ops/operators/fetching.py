@@ -15,7 +15,7 @@ from airflow.sdk import task
 
 from realsyn_ops.operators.fetched import FETCH, is_remote, parts_of
 from realsyn_ops.operators.raw import shard_documents
-from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_staging
+from realsyn_ops.operators.run import SHARD_TIMEOUT, Work, by_reason, digest, measured, open_staging
 from realsyn_ops.plans import IngestPlan
 from realsyn_ops.records import Document, ImageNode, Reason, image_key, url_key
 from realsyn_ops.settings import settings
@@ -37,7 +37,7 @@ OPT_OUT = ("opt-out/domains.txt", "opt-out/keys.txt")
 """Lists in the bucket, one domain or image key a line: nothing of them is fetched."""
 
 
-@task
+@task(execution_timeout=SHARD_TIMEOUT)
 def fetch(work: Work) -> Work:
     """Fetch the images that a shard's documents name by URL, where the plan says so."""
     staging = open_staging(work)

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.operators import assets
+from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.measured_arms import COLUMNS, arm_texts
 from realsyn_ops.operators.measured_inputs import arm_inputs
 from realsyn_ops.operators.run import (
@@ -193,6 +194,7 @@ def publish(shards: list[Work], *, outlet_events: Any) -> None:
             "scores.json": json.dumps(facts | {"trainings": each}, sort_keys=True, indent=1).encode(),
         }
         publish_release(staging.bucket, _name(chosen), "", [], texts, facts, root=ROOT)
+    tell_folder(staging, f"{ROOT}/{_name(chosen)}", len(scores), of_folder=f"releases/{chosen.release}")
     outlet_events[assets.MEASURES].extra = {"measurement": _name(chosen), "trainings": len(names)}
     log.info("published %s/%s: %d trainings", ROOT, _name(chosen), len(names))
 

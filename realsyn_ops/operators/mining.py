@@ -9,6 +9,7 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from realsyn_ops.operators import assets
+from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.measures import key_range
 from realsyn_ops.operators.planning import chosen_models, shard_works
 from realsyn_ops.operators.publishing import run_gate
@@ -105,7 +106,6 @@ def merge(shards: list[Work]) -> list[Work]:
         n_stems = found.num_rows + rejected.total()
         counts = by_reason("phrases", n_stems, found.num_rows, rejected) | {"base": len(base)}
         staging.write(MERGE, "all", {"phrases": phrases}, counts)
-    log.info("%s", counts)
     return shard_works(staging, phrases.num_rows, chosen.shard_phrases)
 
 
@@ -176,6 +176,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     with measured(staging, "publish"):
         found = staged_list(staging)
         is_new = publish_tag_list(staging.bucket, found)
+    tell_folder(staging, "corpus/tag_lists", len(found.tags))
     outlet_events[assets.TAG_LISTS].extra = {"version": found.version, "tags": len(found.tags), "is_new": is_new}
     log.info("tag list %s (%s): %d tags", found.version, "new" if is_new else "known", len(found.tags))
 

@@ -87,6 +87,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         changed = publish_days(
             staging,
             {"pairs": (schemas.PAIRS, days | split_days(pairs))},
+            also=["answers"],
         )
         pair_rules.keep(staging, chosen, work["prepared"])
         staging.bucket.put(MEASURE, staging.get(f"retrieval-{work['retrieved']}.json"))

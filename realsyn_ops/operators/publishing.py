@@ -8,11 +8,12 @@ was made by, and describes the asset event.
 import json
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.errors import GateError
+from realsyn_ops.operators.lineage import tell_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +57,15 @@ def run_gate(staging: "Staging", frames: Mapping[str, "pd.DataFrame"]) -> None:
 
 
 def publish_days(
-    staging: "Staging", tables: Mapping[str, tuple["pa.Schema", Mapping[str, "Rows"]]]
+    staging: "Staging",
+    tables: Mapping[str, tuple["pa.Schema", Mapping[str, "Rows"]]],
+    *,
+    also: Sequence[str] = (),
 ) -> dict[str, list[str]]:
-    """Commit each table's days; returns the days that changed, by table. Tables come in order of dependency."""
+    """Commit each table's days; returns the days that changed, by table. Tables come in order of dependency.
+
+    ``also``: tables that the run has written before, for the lineage.
+    """
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.recorded_plans import record_plan
     from realsyn_ops.io.takedown_lock import check_no_takedown
@@ -70,6 +77,7 @@ def publish_days(
         changed[name] = corpus.publish(name, schema, days, message=json.dumps({"staging": staging.prefix}))
         log.info("published %s: %s", name, ", ".join(changed[name]) or "nothing new")
     record_plan(staging)
+    tell_tables(staging, [*tables, *also])
     return changed
 
 

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.operators.answer_costs import answer_costs
+from realsyn_ops.operators.day_costs import day_costs
 from realsyn_ops.operators.hosts import host_yields
 from realsyn_ops.operators.pairing import MEASURE
 from realsyn_ops.records import NOT_SHOWN, Reason, hash_order
@@ -89,6 +90,7 @@ def build_report(staging: "Staging", facts: dict[str, Any]) -> dict[str, Any]:
     clusters = Counter(corpus.read("sentence_clusters", ["cluster"], where="reason IS NULL")["cluster"].to_pylist())
     sizes = list(clusters.values())
     retrieval = bucket.find(MEASURE)
+    records = [json.loads(bucket.get(item.key)) for item in bucket.list("runs/")]
     return {
         **facts,
         "release": {
@@ -98,7 +100,8 @@ def build_report(staging: "Staging", facts: dict[str, Any]) -> dict[str, Any]:
             "n_pairs": facts["selection"]["n_selected"],
         },
         "hosts": host_yields(corpus),
-        "stages": _costs(bucket),
+        "stages": _costs(records),
+        "day_costs": day_costs(corpus, records),
         "gates": [json.loads(bucket.get(o.key)) for o in _verdicts(bucket)],
         "synthesis": {
             **Counter(p["syn_origin"] for p in pairs if p["syn_origin"]),
@@ -188,11 +191,10 @@ def _group_step(thing: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return _step(thing, "redundancy", sum(r["reason"] is None for r in rows), +rejects)
 
 
-def _costs(bucket: "Bucket") -> list[dict[str, Any]]:
+def _costs(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Per Dag, day and stage: tasks, wall and CPU seconds of the work, highest peak memory, each task's span."""
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
-    for item in bucket.list("runs/"):
-        cost = json.loads(bucket.get(item.key))
+    for cost in records:
         groups[cost["dag"], cost["day"], cost["stage"]].append(cost)
     return [
         {

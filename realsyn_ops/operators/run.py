@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import resource
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Connection, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from realsyn_ops.operators.metrics import tell_shard
 from realsyn_ops.plans import Plan
 from realsyn_ops.settings import settings
 
@@ -20,10 +22,15 @@ if TYPE_CHECKING:
     from realsyn_ops.io.storage import Bucket
     from realsyn_ops.presets import Preset
 
+log = logging.getLogger(__name__)
+
 Work = dict[str, str]
 """What XCom carries from task to task: ``staging``, the run's folder, and ``shard``, a name in it. Never data."""
 
+SHARD_TIMEOUT = timedelta(minutes=settings().shard_timeout_minutes)
+"""For tasks that make one shard; others have the longer one of `DEFAULT_ARGS`."""
 DEFAULT_ARGS = {
+    "execution_timeout": timedelta(minutes=settings().task_timeout_minutes),
     "retries": 2,
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": True,
@@ -102,7 +109,8 @@ def digest(value: Any) -> str:
 
 @contextmanager
 def measured(staging: "Staging", stage: str, shard: str = "all") -> Iterator[dict[str, Any]]:
-    """Record wall seconds, CPU seconds and peak memory of a stage under ``runs/``, for the report.
+    """Record wall seconds, CPU seconds and peak memory of a stage under ``runs/``, for the report; log them in one line
+    with the shard's counts, and send both to where metrics go.
 
     What the block puts into the dict is recorded too: what tells of this run and not of its results.
     """
@@ -122,6 +130,17 @@ def measured(staging: "Staging", stage: str, shard: str = "all") -> Iterator[dic
         "peak_rss_bytes": after.ru_maxrss * 1024,
         **further,
     }
+    made = staging.marker(stage, shard)
+    if made:
+        cost["n_bytes"] = sum(file["n_bytes"] for file in made["files"].values())
+    counts: dict[str, int] = made.get("counts", {})
+    seconds = cost["ended"] - started
+    log.info(
+        "%s %s, shard %s/%s: %s; %.1f s, %.1f CPU-s, %.1f GB%s",
+        staging.dag, staging.partition, stage, shard, ", ".join(f"{n} {name}" for name, n in counts.items()) or "done",
+        seconds, cost["cpu_seconds"], cost["peak_rss_bytes"] / 2**30, f"; {further}" if further else "",
+    )  # fmt: skip
+    tell_shard(staging.dag, stage, seconds, counts)
     key = staging.prefix.replace("staging/", "runs/", 1)
     staging.bucket.put(f"{key}/{stage}-{shard}.json", json.dumps(cost, sort_keys=True).encode())
 

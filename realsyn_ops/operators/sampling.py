@@ -16,10 +16,21 @@ from realsyn_ops.operators.balance import OVER_CLUSTERS, fit_balance
 from realsyn_ops.operators.changes import changelog_files
 from realsyn_ops.operators.duplicates import near_survivors
 from realsyn_ops.operators.kept_arrays import unit_matrix
+from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.made_with import corpus_limits, image_policies, pair_models
+from realsyn_ops.operators.metrics import tell_day
 from realsyn_ops.operators.publishing import run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
-from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging, preset_models
+from realsyn_ops.operators.run import (
+    SHARD_TIMEOUT,
+    Work,
+    by_reason,
+    digest,
+    measured,
+    open_bucket,
+    open_staging,
+    preset_models,
+)
 from realsyn_ops.operators.selecting import select_pairs
 from realsyn_ops.plans import ReleasePlan, code_digest, shard_bounds
 from realsyn_ops.settings import settings
@@ -99,11 +110,10 @@ def select(work: Work) -> list[Work]:
         staging.put("selection.json", json.dumps(figures, sort_keys=True).encode())
         taken = table.filter(pc.is_valid(table["scale"])).drop_columns("reason")
         staging.put(f"release/{SELECTION}", parquet_bytes(taken))
-    log.info("%s", counts)
     return [{"staging": staging.prefix, "shard": f"{i:05d}"} for i in range(len(shards))]
 
 
-@task
+@task(execution_timeout=SHARD_TIMEOUT)
 def export(work: Work) -> Work:
     """Write a shard of the release: parquet in the RealSyn schema and a WebDataset tar."""
     import pyarrow as pa
@@ -147,7 +157,6 @@ def export(work: Work) -> Work:
         staging.put(f"release/pairs/{work['shard']}.parquet", parquet_bytes(table))
         staging.put(f"release/realsyn/{work['shard']}.parquet", parquet_bytes(table.select(REALSYN.names)))
         staging.write(EXPORT, work["shard"], {}, {"pairs": len(rows)})
-    log.info("shard %s: %d pairs", work["shard"], len(rows))
     return work
 
 
@@ -199,7 +208,9 @@ def publish(work: Work, *, outlet_events: Any) -> None:
             **changes,
         }
         publish_release(staging.bucket, version, f"{staging.prefix}/release", files, texts, facts)
+    tell_folder(staging, f"releases/{version}", selection["n_selected"], files, schema=RELEASE)
     report = build_report(staging, facts)
+    tell_day(report["day_costs"][-1])
     prefix = f"reports/{version}"
     staging.bucket.put(f"{prefix}/gallery.json", json.dumps(build_gallery(staging, chosen.seed)).encode())
     staging.bucket.put(f"{prefix}/report.json", json.dumps(report, sort_keys=True, indent=1).encode())

@@ -1,7 +1,6 @@
 """Tasks of `cluster_sentences` that judge sentences, a shard at a time: the quality filter and the semantic one."""
 
 import json
-import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,6 @@ from realsyn_ops.settings import settings
 if TYPE_CHECKING:
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
-
-log = logging.getLogger(__name__)
 
 FILTER = "filter"
 SCORE = "score"
@@ -51,9 +48,7 @@ def filter_shard(staging: "Staging", work: Work) -> dict[str, int]:
         "sentences": pa.Table.from_pylist(rows, schema=_filtered_schema()),
         "words": pa.table({"word": [w for w, _ in ordered], "count": pa.array([c for _, c in ordered], pa.int64())}),
     }
-    counts = _counts(rows)
-    staging.write(FILTER, work["shard"], tables, counts)
-    log.info("shard %s: %s, %s", work["shard"], counts, cost)
+    staging.write(FILTER, work["shard"], tables, _counts(rows))
     return cost
 
 
@@ -90,9 +85,7 @@ def score(staging: "Staging", work: Work) -> dict[str, int]:
         "scores": pa.Table.from_pylist(rows, schema=schemas.SENTENCE_SCORES),
         "embeddings": pa.Table.from_pylist(embeddings, schema=schemas.sentence_embeddings(encoder.dim, N_BANDS)),
     }
-    counts = _counts(judged)
-    staging.write(SCORE, work["shard"], tables, counts)
-    log.info("shard %s: %s, %s", work["shard"], counts, cost)
+    staging.write(SCORE, work["shard"], tables, _counts(judged))
     return cost
 
 

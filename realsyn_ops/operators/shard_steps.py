@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
 
-from realsyn_ops.operators.run import Work, measured, open_staging
+from realsyn_ops.operators.run import SHARD_TIMEOUT, Work, measured, open_staging
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ShardStep:
 
         mapped.__name__ = mapped.__qualname__ = name
         mapped.__doc__ = self.body.__doc__
-        return task(mapped).expand(work=work)
+        return task(execution_timeout=SHARD_TIMEOUT)(mapped).expand(work=work)
 
 
 def shard_step(stage: str, **asked: Callable[[], Any]) -> Callable[[Body], ShardStep]:

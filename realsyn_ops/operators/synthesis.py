@@ -1,7 +1,6 @@
 """The task of `pair_texts` that writes the synthetic text: caption, tags, an LLM's merge behind the grounding gate."""
 
 import json
-import logging
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from realsyn_ops.io.storage import Bucket
     from realsyn_ops.operators.answering import Paid
     from realsyn_ops.stages.synthesize import Synthesis
-
-log = logging.getLogger(__name__)
 
 
 @shard_step(SYNTHESIZE, api_key=rewriter_key, captioner_api_key=captioner_key)
@@ -91,7 +88,6 @@ def synthesize(staging: "Staging", work: Work, *, api_key: str, captioner_api_ke
     staging.write(SYNTHESIZE, work["shard"], tables, {"calls": len(answers), "images": len(rows), **counts})
     if asked:
         batch.compact()
-    log.info("shard %s: %d images, %d paid answers, %s", work["shard"], len(rows), len(answers), counts)
     return {"spent": [{"model": name, **asdict(some.spent)} for name, some in paid]}
 
 

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.lessons import ASK, DRAW, TRIPLE, accepted_lessons, identity, image_clusters, triples_of
+from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.rewriting import open_rewriter, write_texts
 from realsyn_ops.operators.run import (
     Work,
@@ -103,7 +104,6 @@ def draw(work: Work) -> list[Work]:
         rejected = {Reason.CLUSTER_CAP: len(keys) - len(wanted), Reason.IDENTICAL: len(rows) - len(kept)}
         counts = by_reason("triples", len(keys), len(kept), {reason: n for reason, n in rejected.items() if n})
         staging.write(DRAW, "all", {"triples": pa.Table.from_pylist(kept)}, counts)
-    log.info("%s", counts)
     shards = shard_bounds(len(kept), chosen.shard_triples)
     return [{"staging": staging.prefix, "shard": f"{start}-{stop}"} for start, stop in shards]
 
@@ -139,7 +139,6 @@ def ask(staging: "Staging", work: Work, *, api_key: str) -> dict[str, Any]:
     counts = by_reason("answers", len(made), len(made) - refused.total(), refused)
     staging.write(ASK, work["shard"], {"answers": pa.Table.from_pylist(answers, schema=schema)}, counts)
     batch.compact()
-    log.info("shard %s: %s", work["shard"], counts)
     return {"spent": [{"model": teacher.name, "prompt": teacher.prompt, **asdict(some.spent)} for some in paid]}
 
 
@@ -185,6 +184,7 @@ def publish(shards: list[Work], *, outlet_events: Any) -> None:
         publish_release(
             staging.bucket, version, f"{staging.prefix}/release", files, {"README.md": readme}, facts, root=ROOT
         )
+    tell_folder(staging, f"{ROOT}/{version}", len(lessons), files)
     outlet_events[assets.LESSONS].extra = {"version": version, "lessons": len(lessons)}
     log.info("published %d lessons as %s, refused %s", len(lessons), version, dict(refused))
 

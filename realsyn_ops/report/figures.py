@@ -68,6 +68,22 @@ class StageCost:
 
 
 @dataclass(frozen=True, slots=True)
+class DayCost:
+    """What the runs of a day spent, and its accepted pairs."""
+
+    day: str
+    n_pairs: int
+    cpu_seconds: float
+    n_bytes: int
+    n_calls: int
+    n_tokens: int
+
+    def for_1000(self, amount: float) -> float:
+        """An amount of the day, for each thousand of its pairs."""
+        return 1000 * amount / self.n_pairs
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     name: str
     dag: str
@@ -127,6 +143,7 @@ class Figures:
     funnel: dict[str, tuple[Step, ...]]
     hosts: tuple[Host, ...]
     stages: tuple[StageCost, ...]
+    day_costs: tuple[DayCost, ...]
     gates: tuple[Gate, ...]
     selection: Selection
     synthesis: dict[str, int]
@@ -157,6 +174,7 @@ def read_figures(report: Mapping[str, Any]) -> Figures:
         funnel={stream: tuple(map(_step, (report.get("funnel") or {}).get(stream) or ())) for stream in STREAMS},
         hosts=tuple(map(_host, report.get("hosts") or ())),
         stages=_stage_costs(report.get("stages") or ()),
+        day_costs=tuple(DayCost(**values) for values in report.get("day_costs") or ()),
         gates=tuple(map(_gate, report.get("gates") or ())),
         selection=selection,
         synthesis={origin: n or 0 for origin, n in synthesis.items()},

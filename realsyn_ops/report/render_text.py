@@ -28,6 +28,7 @@ def render_text(report: Mapping[str, Any], *, console: Console) -> None:
     print_table(console, "Answers paid for", *_answers_table(figures))
     print_table(console, "Refused and asked again", ("model", "reason", "answers>"), _refused_rows(figures))
     print_table(console, "Stages", *_stage_table(figures))
+    print_table(console, "Cost for 1,000 accepted pairs", *_day_table(figures))
     print_table(console, "Gates", *_gate_table(figures))
     for title, facts in (("Models", figures.models), ("Codebook", figures.codebook), ("Retrieval", figures.retrieval)):
         print_table(console, title, ("", ""), _facts(facts))
@@ -209,6 +210,21 @@ def _stage_table(figures: Figures) -> _Table:
         for cost in figures.stages
     ]
     return ("stage", "tasks>", "wall>", "CPU>", "peak memory>"), rows
+
+
+def _day_table(figures: Figures) -> _Table:
+    rows: list[tuple[str | Text, ...]] = [
+        (
+            cost.day,
+            wording.count(cost.n_pairs),
+            wording.seconds(cost.for_1000(cost.cpu_seconds)),
+            wording.megabytes(round(cost.for_1000(cost.n_bytes))),
+            wording.count(round(cost.for_1000(cost.n_calls))),
+            wording.count(round(cost.for_1000(cost.n_tokens))),
+        )
+        for cost in figures.day_costs
+    ]
+    return ("day", "pairs>", "CPU>", "staged>", "calls>", "tokens>"), rows
 
 
 def _gate_table(figures: Figures) -> _Table:

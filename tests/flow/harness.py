@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from realsyn_ops.cli.__main__ import home
 from realsyn_ops.cli.airflow_api import AirflowApi, Run
 from realsyn_ops.cli.services import PROJECT, Stack
+from tests.flow.receivers import Receivers
 
 DOCUMENTS = 14
 
@@ -23,9 +25,11 @@ def demo_home(folder: Path) -> Path:
     return folder
 
 
-def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`./realsyn ARGUMENTS` with a home of its own."""
-    env = {**os.environ, "REALSYN_HOME": str(folder), "PYTHONPATH": str(PROJECT)}
+def run_command(
+    folder: Path, *arguments: str, further: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`./realsyn ARGUMENTS` with a home of its own, and ``further`` variables."""
+    env = {**os.environ, "REALSYN_HOME": str(folder), "PYTHONPATH": str(PROJECT), **(further or {})}
     env["REALSYN_FETCH_ALLOWED"] = "127.0.0.0/8"  # the tests' own servers
     command = [sys.executable, "-m", "realsyn_ops.cli", *arguments]
     return subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=1500)
@@ -40,6 +44,7 @@ class Demo:
     output: str
     report: dict
     release: Path
+    receivers: Receivers
 
 
 def wait_for(api: AirflowApi, run: Run, *, timeout_s: float = 300) -> dict[str, str | None]:

@@ -41,6 +41,10 @@ def stage(dag: str, name: str, day: str, seconds: float, peak_rss_bytes: int) ->
     }
 
 
+def day_cost(day: str, n_pairs: int) -> Json:
+    return {"day": day, "n_pairs": n_pairs, "cpu_seconds": 61.5, "n_bytes": 8_000_000, "n_calls": 77, "n_tokens": 4321}
+
+
 def gate(name: str, passed: bool, *failures: str) -> Json:
     return {
         "gate": name,
@@ -88,6 +92,7 @@ def example_report() -> Json:
             },
             {"host": "3 others", "n_urls": 12, "n_images": 12, "n_bytes": 900_000, "rejects": {}},
         ],
+        "day_costs": [day_cost(first, 123), day_cost(second, 189)],
         "stages": [
             stage("curate_images", "embed", first, 50.0, 1_450_000_000),
             stage("pair_texts", "retrieve", first, 9.0, 640_000_000),
