@@ -1,20 +1,19 @@
 """### ingest_documents: a day's raw documents become images and sentences
 
-**Runs** every night for the day before, or by hand: give the day in the field *Partition key* (`YYYY-MM-DD`). It reads
-`raw/DAY/SOURCE/...` (HTML pages loose or in zip and tar, WARC, OBELICS parquet or jsonl, MMC4 jsonl, tars of samples),
-fetches images that are only addresses where *Fetch images* says so, and replaces that day in the corpus tables
-`documents`, `images`, `image_nodes`, `sentences`, `sentence_nodes`, `rejects` and `fetches`. A day without raw objects
-is skipped.
+**Runs** every night for the day before, with `REALSYN_CATCHUP` for every day since the start date, or by hand: give the
+day in the field *Partition key* (`YYYY-MM-DD`). It reads `raw/DAY/SOURCE/...` (HTML pages loose or in zip and tar,
+WARC, OBELICS parquet or jsonl, MMC4 jsonl, tars of samples), fetches images that are only addresses where *Fetch
+images* says so, and replaces that day in the corpus tables `documents`, `images`, `image_nodes`, `sentences`,
+`sentence_nodes`, `rejects` and `fetches`. A day without raw objects is skipped. Late documents: put them beside the
+others and run the day again.
 
 **Red task.** *plan*: the key is no day, or lies ahead; trigger again with a right one. *fetch*: clear it; what was
 answered is not asked for again. *extract*: the log names the raw
 object; upload it again and clear the task. *audit*: the log names the broken expectation and the Data Docs page;
-nothing was published; mend the raw input and clear the run.
+nothing was published, and the day is in quarantine (`./realsyn quarantine list`): mend the raw input and clear the run.
 
 **Safe to clear**: every task, any time. A run leaves the same rows, and the Dags behind it follow for that day.
 """
-
-import datetime as dt
 
 from airflow.sdk import CronPartitionTimetable, dag
 
@@ -28,8 +27,9 @@ from realsyn_ops.settings import settings
 
 @dag(
     schedule=CronPartitionTimetable(settings().schedule, timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
-    start_date=dt.datetime.fromisoformat(settings().start_date).replace(tzinfo=dt.UTC),
-    catchup=False,
+    start_date=settings().first_run,
+    end_date=settings().last_run,
+    catchup=settings().catchup,
     max_active_runs=2,
     params=INGEST,
     default_args=DEFAULT_ARGS,

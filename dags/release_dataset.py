@@ -10,8 +10,6 @@ params are the same version: the run is skipped.
 **Safe to clear**: every task. A published version never changes.
 """
 
-import datetime as dt
-
 from airflow.sdk import dag
 
 from realsyn_ops.operators.alerts import ALERTS
@@ -23,7 +21,7 @@ from realsyn_ops.settings import settings
 
 @dag(
     schedule=settings().release_schedule,
-    start_date=dt.datetime.fromisoformat(settings().start_date).replace(tzinfo=dt.UTC),
+    start_date=settings().first_run,
     catchup=False,
     max_active_runs=1,
     params=RELEASE,

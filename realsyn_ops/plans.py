@@ -19,6 +19,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 BALANCES = ("clusters", "caps", "tags", "uniform")
 """How a release is balanced: by image clusters to a size, by the paper's fixed caps, by counts of tags, not at all."""
 MAX_SCALES = 16
+HISTORY = ("off", "warn", "stop")
 ARMS = (
     "one_realistic", "three_realistic", "synthetic", "three_and_synthetic", "alt", "same_document", "random",
 )  # fmt: skip
@@ -95,11 +96,33 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngestPlan(Plan):
+class DayPlan(Plan):
+    """What a Dag that makes a day has. ``history``: what the gate does about a day that is not like the last
+    ``history_days`` published ones (off, warn, stop); the others: how far from them it may be."""
+
+    day: str
+    history: str = "warn"
+    history_days: int = 7
+    max_count_change: float = 5.0
+    max_share_change: float = 0.3
+    max_length_change: float = 2.0
+    min_likeness: float = 0.8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("history", self.history in HISTORY, ", ".join(HISTORY))
+        self.require("history_days", 3 <= self.history_days <= 365, "from 3 to 365")
+        self.require("max_count_change", self.max_count_change >= 1, "at least 1")
+        self.require("max_share_change", 0 < self.max_share_change <= 1, "above 0 and at most 1")
+        self.require("max_length_change", self.max_length_change >= 1, "at least 1")
+        self.require("min_likeness", -1 <= self.min_likeness <= 1, "from -1 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestPlan(DayPlan):
     """``refetch``: which image URLs whose answers are known are asked for again. ``opt_out``: digest of the lists.
     ``taken_down``: of the tombstones."""
 
-    day: str
     max_shard_documents: int = 200
     max_shard_bytes: int = 256 * 2**20
     fetch_images: bool = False
@@ -120,13 +143,12 @@ class IngestPlan(Plan):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CuratePlan(Plan):
+class CuratePlan(DayPlan):
     """Sides in pixels, aspect as the longer side over the shorter; thresholds of redundancy are not in the paper.
 
     ``image_policies``: names of the deployment's own policies, blanks between.
     """
 
-    day: str
     shard_images: int = 512
     min_side_px: int = 100
     max_aspect: float = 3.0
@@ -152,10 +174,9 @@ class CuratePlan(Plan):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterPlan(Plan):
+class ClusterPlan(DayPlan):
     """``parsed_by`` and ``scored_by``: what made the measures that this run may take from an earlier one."""
 
-    day: str
     parsed_by: str = ""
     scored_by: str = ""
     shard_sentences: int = 1_500
@@ -198,12 +219,11 @@ class ClusterPlan(Plan):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairPlan(Plan):
+class PairPlan(DayPlan):
     """``target_recall``: share of the texts of an exact search that the probes must find; decides how many clusters an
     image probes, unless ``n_probes`` is above 0 (the paper: 1). ``tag_list``: version of a mined list of tags, empty:
     the tagger's own."""
 
-    day: str
     codebook: str = ""
     shard_images: int = 256
     search_images: int = 100_000

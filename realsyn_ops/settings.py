@@ -3,6 +3,7 @@
 What a *run* decides (thresholds, sizes, seeds) is no setting: it is in the plan. Secrets are in Airflow Connections.
 """
 
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -51,6 +52,9 @@ class Settings(BaseSettings):
     deadline_minutes: int = Field(
         0, ge=0, description="A run not over by then is late, counted from its queuing; 0: none is."
     )
+    end_date: str = Field("", description="No scheduled run of ingest_documents after this date; empty: no end.")
+    catchup: bool = Field(False, description="Whether ingest_documents runs for every day since the start date.")
+    maintain_schedule: str = Field("30 4 * * 0", description="Cron of maintain_tables.")
     user_agent: str = Field(
         "RealSynOps/0.1 (+https://arxiv.org/abs/2502.12513)",
         description="What the fetcher calls itself; give an address where you can be reached.",
@@ -70,6 +74,17 @@ class Settings(BaseSettings):
     language_model: str = Field("", description="Replaces the preset's perplexity model.")
     parser: str = Field("", description="Replaces the preset's dependency parser.")
     trainee: str = Field("frozen", description="What measure_release trains: frozen, tiny, open_clip:ViT-B-32.")
+
+    @property
+    def first_run(self) -> datetime:
+        return datetime.fromisoformat(self.start_date).replace(tzinfo=UTC)
+
+    @property
+    def last_run(self) -> datetime | None:
+        """The end of the last day on which the clock starts `ingest_documents`."""
+        if not self.end_date:
+            return None
+        return datetime.fromisoformat(self.end_date).replace(tzinfo=UTC) + timedelta(hours=23, minutes=59)
 
 
 @lru_cache

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import typer
 from airflow.sdk import Param
+from airflow.sdk.exceptions import ParamValidationError
 
 from realsyn_ops.cli.__main__ import app
 from realsyn_ops.cli.services import PROJECT
 from realsyn_ops.io import schemas
 from realsyn_ops.operators import params
+from realsyn_ops.operators.maintenance_params import MAINTAIN
 from realsyn_ops.operators.takedown_params import TAKEDOWN
 from realsyn_ops.presets import PRESETS, SPECS
 from realsyn_ops.settings import Settings
@@ -30,6 +32,7 @@ FORMS = {
     "teach_rewriter": params.TEACH,
     "measure_release": params.MEASURE,
     "takedown": TAKEDOWN,
+    "maintain_tables": MAINTAIN,
 }
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 _RELEASED = ("RELEASE", "REALSYN")
@@ -124,6 +127,24 @@ def test_operations_lists_a_dags_params_and_tasks(dag: str, form: dict[str, Para
         re.findall(r"\b([a-z_]+)(?:\.expand)?\(", (PROJECT / "dags" / f"{dag}.py").read_text().split("def ")[1])
     )
     assert tasks == called - {dag}
+
+
+@pytest.mark.parametrize(
+    ("dag", "name", "param"),
+    [(dag, name, param) for dag, form in FORMS.items() for name, param in form.items()],
+    ids=[f"{dag}-{name}" for dag, form in FORMS.items() for name in form],
+)
+def test_every_param_says_what_it_is_and_what_it_may_be(dag: str, name: str, param: Param) -> None:
+    shape = param.schema
+    assert shape["title"] and len(param.description or "") >= 8
+    kinds = {shape["type"]} if isinstance(shape["type"], str) else set(shape["type"])
+    if kinds & {"integer", "number"}:
+        assert {"minimum", "exclusiveMinimum"} & set(shape), "a number without a least value"
+    if "array" in kinds:
+        assert "type" in shape["items"]
+    with pytest.raises(ParamValidationError):
+        param.resolve({"no": "such value"})
+    param.resolve()
 
 
 def test_every_decision_is_in_the_index() -> None:

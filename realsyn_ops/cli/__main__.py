@@ -5,16 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
+from realsyn_ops.cli.console import console, home, one_clear_line
+from realsyn_ops.cli.quarantine_commands import quarantine
 from realsyn_ops.cli.services import PROJECT, Stack
-from realsyn_ops.errors import RealSynError
 
 app = typer.Typer(
     help="RealSyn ops: web documents in, image-text pairs for CLIP pre-training out.",
@@ -24,25 +22,7 @@ app = typer.Typer(
 )
 release = typer.Typer(help="The releases: list, show, diff, verify, revoke.", no_args_is_help=True)
 app.add_typer(release, name="release")
-console = Console(soft_wrap=True)
-
-
-def home() -> Path:
-    """Folder of everything this machine keeps: services' data, models, releases, reports."""
-    return Path(os.environ.get("REALSYN_HOME") or PROJECT / ".realsyn").resolve()
-
-
-@contextmanager
-def one_clear_line() -> Iterator[None]:
-    """Errors that people can act on become one line and exit code 1; anything else is a bug and keeps its traceback."""
-    try:
-        yield
-    except RealSynError as error:
-        Console(stderr=True, soft_wrap=True).print(f"realsyn: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:
-        Console(stderr=True).print("realsyn: interrupted", style="red")
-        raise typer.Exit(130) from error
+app.add_typer(quarantine, name="quarantine")
 
 
 def documents_count(value: str) -> str:

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import sys
 import urllib.parse
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,15 +84,23 @@ class Stack:
     """The services of a home folder: what `up`, `down` and `status` act on."""
 
     def __init__(
-        self, home: Path, *, metrics_port: int | None = None, volume_mb: int = 1024, max_volumes: int = 1000
+        self,
+        home: Path,
+        *,
+        metrics_port: int | None = None,
+        volume_mb: int = 1024,
+        max_volumes: int = 1000,
+        clock: Mapping[str, str] | None = None,
     ) -> None:
-        """``metrics_port``: where the object store counts its requests for Prometheus, if anywhere.
+        """``metrics_port``: where the object store counts its requests for Prometheus, if anywhere. ``clock``: settings
+        by which Dags start at a time; without them none does.
 
         The store holds at most ``max_volumes`` files of about ``volume_mb``, whatever else the disk has.
         """
         self.home = home
         self.metrics_port = metrics_port
         self.volume_mb, self.max_volumes = volume_mb, max_volumes
+        self.clock = clock or {}
         self.endpoints = Endpoints.load(home)
         self.seaweed = Service("seaweedfs", home / "run")
         self.airflow = Service("airflow", home / "run")
@@ -193,6 +202,7 @@ class Stack:
             "REALSYN_BUCKET": self.bucket_name,
             "REALSYN_MODELS_PATH": str(self.home / "models"),
             "REALSYN_START_DATE": "2999-01-01",
+            **self.clock,
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
             "PYTHONPATH": str(PROJECT),
             "PYTHONDONTWRITEBYTECODE": "",

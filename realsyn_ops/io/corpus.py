@@ -7,9 +7,9 @@ the same version both remove it, so the second one fails instead of doubling a d
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import lance
 import numpy as np
@@ -123,9 +123,33 @@ class Corpus:
 
         return self.publish(name, dataset.schema, {day: of_day(day) for day in days}, message=message)
 
-    def forget_versions(self, name: str) -> None:
-        """Delete all versions but the latest, and every file that it does not name. Only while nobody writes."""
-        self._there(name).cleanup_old_versions(timedelta(0), delete_unverified=True)
+    def forget_versions(self, name: str, *, older_than: timedelta = timedelta(0), keep: Sequence[int] = ()) -> int:
+        """Delete versions of before, but the latest and those to ``keep``, with the files that no other names; how many
+        bytes went.
+
+        Without an age every file that is in no version goes, too: only while nobody writes. With one those of the last
+        seven days stay, since a writer may be about to name them.
+        """
+        dataset = self._there(name)
+        for tag in dataset.tags.list():
+            dataset.tags.delete(tag)  # of a run that was killed: nothing else sets one
+        there = {version["version"] for version in dataset.versions()}
+        tags = [f"kept-{version}" for version in keep if version in there]
+        for tag in tags:
+            dataset.tags.create(tag, int(tag.removeprefix("kept-")))
+        try:
+            found = dataset.cleanup_old_versions(
+                older_than, delete_unverified=not older_than, error_if_tagged_old_versions=False
+            )
+        finally:
+            for tag in tags:
+                dataset.tags.delete(tag)
+        return int(found.bytes_removed)
+
+    def n_versions(self, name: str, *, older_than: timedelta) -> int:
+        """How many versions but the latest are older than this."""
+        versions = self._there(name).versions()[:-1]
+        return sum(datetime.now() - version["timestamp"] > older_than for version in versions)
 
     def state(self, name: str) -> "TableState":
         """What the table is now."""

@@ -15,8 +15,8 @@ _LAST = "last"
 
 def record_plan(staging: Staging) -> None:
     """Keep the run's plan as its day's, and as the one by which the Dag published last."""
-    digest = staging.prefix.rsplit("/", 1)[1]
-    record = {"dag": staging.dag, "day": staging.partition, "digest": digest, "plan": json.loads(staging.plan_json())}
+    plan = json.loads(staging.plan_json())
+    record = {"dag": staging.dag, "day": staging.partition, "digest": staging.plan_digest, "plan": plan}
     data = json.dumps(record, sort_keys=True, indent=1).encode()
     for name in (staging.partition, _LAST):
         staging.bucket.put(_key(staging.dag, name), data)

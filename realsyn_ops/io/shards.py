@@ -48,6 +48,10 @@ class Staging:
     def partition(self) -> str:
         return self.prefix.split("/")[2]
 
+    @property
+    def plan_digest(self) -> str:
+        return self.prefix.split("/")[3]
+
     def put(self, name: str, data: bytes) -> None:
         """A small file of the run that is no shard."""
         self.bucket.put(f"{self.prefix}/{name}", data)

@@ -194,6 +194,25 @@ class Bucket:
         """Copy an object inside the bucket, by the server."""
         self._call("copy_object", Key=target, CopySource={"Bucket": self.name, "Key": source})
 
+    def open_uploads(self, *, before: float) -> Iterator[tuple[str, str]]:
+        """Key and id of uploads in parts that were begun before this time and never finished: their writer died."""
+        marker: dict[str, str] = {}
+        while True:
+            page = self._call("list_multipart_uploads", **marker)
+            for upload in page.get("Uploads", ()):
+                if upload["Initiated"].timestamp() < before:
+                    yield upload["Key"], upload["UploadId"]
+            if not page.get("IsTruncated"):
+                return
+            marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def abort_uploads(self, *, before: float) -> int:
+        """Give up those uploads, and with them the space of their parts; how many there were."""
+        uploads = list(self.open_uploads(before=before))
+        for key, upload in uploads:
+            self._call("abort_multipart_upload", Key=key, UploadId=upload)
+        return len(uploads)
+
     def _put_if(self, key: str, data: bytes, **condition: str) -> bool:
         try:
             self._s3.put_object(Bucket=self.name, Key=key, Body=data, **condition)

@@ -12,10 +12,11 @@ from airflow.sdk import task
 
 from realsyn_ops.operators import assets, codebooks, linked, links
 from realsyn_ops.operators.duplicates import alarms, is_within_threshold, publish_groups, regroup, source_losses
+from realsyn_ops.operators.history import judge_day, mean, mean_vectors
 from realsyn_ops.operators.measures import TABLE as MEASURES_TABLE
 from realsyn_ops.operators.measures import day_measures
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
-from realsyn_ops.operators.publishing import event_extra, one_table, run_gate, vector_checks
+from realsyn_ops.operators.publishing import event_extra, one_table, vector_checks
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging
 from realsyn_ops.operators.sentence_filter import FILTER, SCORE, SITES, stage_ranges, stage_sites
 from realsyn_ops.operators.shard_steps import shard_step
@@ -137,7 +138,8 @@ def audit(work: Work) -> Work:
     with measured(staging, "audit"):
         shards = {stage: staging.shards(stage) for stage in (SITES, FILTER, SCORE)} | {linked.GROUP: [work["shard"]]}
         staging.finish(shards, name=f"manifest-{work['shard']}")
-        run_gate(staging, _frames(staging, work))
+        frames = _frames(staging, work)
+        judge_day(staging, _chosen(staging), frames, _figures(staging, frames))
     return work
 
 
@@ -214,4 +216,14 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
         "quality_shares": pd.DataFrame({"rejected": [rejected / max(1, scores["n_nodes"].sum())]}),
         "sentence_clusters": groups,
         "duplicate_groups": alarms(staging, work, losses, max_share=chosen.max_group_share),
+    }
+
+
+def _figures(staging: "Staging", frames: "dict[str, pd.DataFrame]") -> dict[str, Any]:
+    scores = frames["sentence_scores"]
+    return {
+        "counts": {"sentences": len(scores), "embeddings": len(frames["sentence_embeddings"])},
+        "shares": {"rejected": float(frames["quality_shares"]["rejected"].iloc[0])},
+        "lengths": mean(scores["n_words"]) | mean(scores["perplexity"]),
+        "vectors": mean_vectors(staging.read_all(SCORE, "embeddings"), "embedding"),
     }

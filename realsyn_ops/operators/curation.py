@@ -10,9 +10,10 @@ from realsyn_ops.errors import PermanentError
 from realsyn_ops.image_header import DECODED_SIDE_PX
 from realsyn_ops.operators import assets, codebooks, linked, links
 from realsyn_ops.operators.duplicates import alarms, is_within_threshold, publish_groups, regroup, source_losses
+from realsyn_ops.operators.history import judge_day, mean, mean_vectors
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
 from realsyn_ops.operators.policies import judge_images, load_policies, policy_names
-from realsyn_ops.operators.publishing import event_extra, one_table, run_gate, vector_checks
+from realsyn_ops.operators.publishing import event_extra, one_table, vector_checks
 from realsyn_ops.operators.run import (
     Work,
     by_reason,
@@ -202,7 +203,8 @@ def audit(work: Work) -> Work:
     with measured(staging, "audit"):
         shards = {STAGE: staging.shards(STAGE), linked.GROUP: [work["shard"]]}
         staging.finish(shards, name=f"manifest-{work['shard']}")
-        run_gate(staging, _frames(staging, work))
+        frames = _frames(staging, work)
+        judge_day(staging, _chosen(staging), frames, _figures(staging, frames))
     return work
 
 
@@ -279,4 +281,14 @@ def _frames(staging: "Staging", work: Work) -> "dict[str, pd.DataFrame]":
         "quality_shares": pd.DataFrame({"rejected": [rejected / max(1, scores["n_nodes"].sum())]}),
         "curated_images": groups,
         "duplicate_groups": alarms(staging, work, losses, max_share=chosen.max_group_share),
+    }
+
+
+def _figures(staging: "Staging", frames: "dict[str, pd.DataFrame]") -> dict[str, Any]:
+    scores = frames["image_scores"]
+    return {
+        "counts": {"images": len(scores), "embeddings": len(frames["image_embeddings"])},
+        "shares": {"rejected": float(frames["quality_shares"]["rejected"].iloc[0])},
+        "lengths": mean(scores["width"]) | mean(scores["sharpness"]),
+        "vectors": mean_vectors(staging.read_all(STAGE, "embeddings"), "visual"),
     }

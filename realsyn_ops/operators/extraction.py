@@ -10,7 +10,8 @@ from realsyn_ops.operators import assets
 from realsyn_ops.operators.extracted import STAGE, day_rows
 from realsyn_ops.operators.fetched import FETCH, fetch_rows, with_fetched
 from realsyn_ops.operators.fetching import opt_out_digest
-from realsyn_ops.operators.publishing import event_extra, publish_days, run_gate
+from realsyn_ops.operators.history import judge_day, mean
+from realsyn_ops.operators.publishing import event_extra, publish_days
 from realsyn_ops.operators.raw import list_raw, shard_documents, shard_file, write_shards
 from realsyn_ops.operators.run import SHARD_TIMEOUT, Work, by_reason, digest, measured, open_bucket, open_staging
 from realsyn_ops.plans import IngestPlan, check_day, code_digest
@@ -92,7 +93,8 @@ def audit(shards: list[Work]) -> Work:
     staging = open_staging(work)
     with measured(staging, "audit"):
         staging.finish({stage: staging.shards(stage) for stage in (STAGE, FETCH)})
-        run_gate(staging, _frames(staging))
+        frames = _frames(staging)
+        judge_day(staging, IngestPlan.from_json(staging.plan_json()), frames, _figures(frames))
     return work
 
 
@@ -152,3 +154,12 @@ def _frames(staging: "Staging") -> "dict[str, pd.DataFrame]":
         fetches["has_one_of_both"] = fetches["reason"].isna() != fetches["image_key"].isna()
         frames["fetches"] = fetches
     return {**frames, "extract_shares": pd.DataFrame(shares)}
+
+
+def _figures(frames: "dict[str, pd.DataFrame]") -> dict[str, Any]:
+    shares = frames["extract_shares"].iloc[0]
+    return {
+        "counts": {name: len(frames[name]) for name in ("documents", "images", "sentences")},
+        "shares": {f"rejected {thing}": float(shares[thing]) for thing in ("documents", "images")},
+        "lengths": mean(frames["sentences"]["text"].str.len().rename("letters")) | mean(frames["images"]["height"]),
+    }

@@ -12,7 +12,7 @@ from realsyn_ops.operators import assets
 from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.measures import key_range
 from realsyn_ops.operators.planning import chosen_models, shard_works
-from realsyn_ops.operators.publishing import run_gate
+from realsyn_ops.operators.publishing import gate_extra, run_gate
 from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging, resolved_preset
 from realsyn_ops.operators.sentence_filter import shard_keys, stage_ranges
 from realsyn_ops.operators.shard_steps import shard_step
@@ -170,6 +170,7 @@ def audit(work: Work) -> Work:
 @task(outlets=[assets.TAG_LISTS])
 def publish(work: Work, *, outlet_events: Any) -> None:
     """Store the list under its version, which the log names: the digest of what is in it."""
+    from realsyn_ops.io.quarantine import lift
     from realsyn_ops.io.tag_lists import publish_tag_list
 
     staging = open_staging(work)
@@ -177,7 +178,9 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         found = staged_list(staging)
         is_new = publish_tag_list(staging.bucket, found)
     tell_folder(staging, "corpus/tag_lists", len(found.tags))
-    outlet_events[assets.TAG_LISTS].extra = {"version": found.version, "tags": len(found.tags), "is_new": is_new}
+    lift(staging.bucket, staging.dag)
+    told = {"version": found.version, "tags": len(found.tags), "is_new": is_new}
+    outlet_events[assets.TAG_LISTS].extra = told | gate_extra(staging)
     log.info("tag list %s (%s): %d tags", found.version, "new" if is_new else "known", len(found.tags))
 
 

@@ -14,6 +14,7 @@ from realsyn_ops.plans import PairPlan
 if TYPE_CHECKING:
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
+    from realsyn_ops.io.storage import Bucket
     from realsyn_ops.operators.corpus_rows import KeptRows
 
 _RULES_KEY = "corpus/plans/rules/pairs.json"
@@ -91,6 +92,12 @@ def keep(staging: "Staging", chosen: PairPlan, prepared: str) -> None:
 def forget(staging: "Staging") -> None:
     """Before pairs are replaced: a run that dies halfway leaves pairs of no known rules, and the next searches all."""
     staging.bucket.delete(_RULES_KEY)
+
+
+def paired_versions(bucket: "Bucket") -> dict[str, int]:
+    """The versions, by table, that the pairs in force were made from: with them the next run finds what is new."""
+    found = bucket.find(_RULES_KEY)
+    return {name: version for name, version in json.loads(found).items() if name != "rules"} if found else {}
 
 
 def kept_keys(corpus: "Corpus", version: int) -> set[str] | None:

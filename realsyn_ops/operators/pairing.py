@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 
 from realsyn_ops.operators import assets, pair_rules
-from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, run_gate, split_days
+from realsyn_ops.operators.history import judge_day, mean
+from realsyn_ops.operators.publishing import event_extra, one_table, publish_days, split_days
 from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE, opened, published_pairs
 from realsyn_ops.operators.rewriting import fallback_rates
 from realsyn_ops.operators.run import Work, digest, measured
@@ -68,7 +69,7 @@ def audit(shards: list[Work]) -> Work:
             "retrieval": _recall_frame(measure, chosen),
             "synthesis": fallback_rates(made.values(), chosen),
         }
-        run_gate(staging, frames)
+        judge_day(staging, chosen, frames, _figures(table, chosen.day))
     return works[0] | work
 
 
@@ -77,6 +78,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     """Replace the days of `pairs` that changed."""
     from realsyn_ops.io import schemas
     from realsyn_ops.io.corpus import Corpus
+    from realsyn_ops.io.quarantine import lift
 
     staging, chosen = opened(work)
     with measured(staging, "publish"):
@@ -91,6 +93,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         )
         pair_rules.keep(staging, chosen, work["prepared"])
         staging.bucket.put(MEASURE, staging.get(f"retrieval-{work['retrieved']}.json"))
+    lift(staging.bucket, staging.dag)
     outlet_events[assets.PAIRS].extra = event_extra(staging, changed, pairs.num_rows)
 
 
@@ -123,3 +126,16 @@ def _recall_frame(measure: dict[str, Any], chosen: PairPlan) -> "pd.DataFrame":
 
     is_met = chosen.n_probes > 0 or measure["recall_interval"][1] >= chosen.target_recall
     return pd.DataFrame({"recall": [measure["recall"]], "recall_is_met": [is_met]})
+
+
+def _figures(pairs: "pa.Table", day: str) -> dict[str, Any]:
+    """Of the images of the run's own day."""
+    columns = ["day", "reason", "syn_text", "syn_origin", "syn_similarity"]
+    rows = pairs.select(columns).to_pandas().query("day == @day")
+    whole = rows[rows["reason"].isna()]
+    shares = {"without texts": rows["reason"].notna(), "templates": whole["syn_origin"] == "template"}
+    return {
+        "counts": {"pairs": len(whole)},
+        "shares": {name: float(found.mean()) for name, found in shares.items() if len(found)},
+        "lengths": mean(whole["syn_text"].str.len().rename("letters")),
+    }

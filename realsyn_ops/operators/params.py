@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from realsyn_ops.operators.history_params import HISTORY_FIELDS
 from realsyn_ops.plans import (
     ARMS,
     BALANCES,
@@ -76,6 +77,7 @@ INGEST = _form(
             **_COUNT, "title": "Pixels an image",
             "description": "An image whose header says more is a reject; it is never decoded.",
         },
+        **HISTORY_FIELDS,
     },
 )  # fmt: skip
 
@@ -112,6 +114,7 @@ CURATE = _form(
         },
         "refit": {**_REFIT, "description": "Fit new image clusters on all days and compare all images anew."},
         "shard_images": {**_COUNT, "title": "Images a shard", "description": "Images that one embed task takes."},
+        **HISTORY_FIELDS,
     },
 )  # fmt: skip
 
@@ -183,6 +186,7 @@ CLUSTER = _form(
         },
         "shard_sentences": {**_COUNT, "title": "Sentences a shard", "description": "Sentences that one task takes."},
         "seed": _SEED,
+        **HISTORY_FIELDS,
     },
 )  # fmt: skip
 
@@ -237,6 +241,7 @@ PAIR = _form(
             **_COUNT, "title": "Images a search", "description": "Images that one retrieve task takes.",
         },
         "shard_images": {**_COUNT, "title": "Images a shard", "description": "Images that one synthesize task takes."},
+        **HISTORY_FIELDS,
     },
 )  # fmt: skip
 

@@ -1,14 +1,15 @@
 """Write, audit, publish: the last two steps of every Dag that makes a day.
 
 `audit` turns the task red when staged data breaks an expectation, keeps the Data Docs page and the verdict under
-``gates/``, and publishes nothing. `publish_days` commits what passed, a table at a time, then records the plan that it
-was made by, and describes the asset event.
+``gates/``, lists the day in quarantine, and publishes nothing. `publish_days` commits what passed, a table at a time,
+then records the plan that it was made by, and describes the asset event.
 """
 
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +25,33 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_VERDICTS = "gates.json"
 
-def run_gate(staging: "Staging", frames: Mapping[str, "pd.DataFrame"]) -> None:
-    """Audit staged frames by the suites of their names; raises GateError, with the page's address, when one fails."""
-    from realsyn_ops.gates.audit import audit
+
+def run_gate(staging: "Staging", frames: Mapping[str, "pd.DataFrame"], *, only_warn: Collection[str] = ()) -> None:
+    """Audit staged frames by the suites of their names; those that are to ``only_warn`` stop nothing.
+
+    What stops is listed in quarantine and raises GateError with the page's address, unless a person has accepted it for
+    this plan.
+    """
+    from realsyn_ops.gates.audit import CRITICAL, audit
+    from realsyn_ops.io.quarantine import find_acceptance, quarantine, unaccepted
 
     folder = staging.prefix.replace("staging/", "gates/", 1)
     with tempfile.TemporaryDirectory() as scratch:
         docs = Path(scratch)
-        results = audit(frames, docs)
+        results = audit(frames, docs, only_warn=only_warn)
         for path in sorted(p for p in docs.rglob("*") if p.is_file()):
             staging.bucket.put(f"{folder}/docs/{path.relative_to(docs)}", path.read_bytes())
     docs_uri = staging.bucket.uri(f"{folder}/docs/index.html")
+    said = find_acceptance(staging)
+    stopping = {
+        r.gate: unaccepted([asdict(one) | {"text": str(one)} for one in r.broken if one.severity == CRITICAL], said)
+        for r in results
+    }
+    verdicts = {}
     for result in results:
+        is_accepted = not result.passed and not stopping[result.gate]
         verdict = {
             "gate": result.gate,
             "dag": staging.dag,
@@ -45,15 +60,22 @@ def run_gate(staging: "Staging", frames: Mapping[str, "pd.DataFrame"]) -> None:
             "n_rows": result.n_rows,
             "n_expectations": result.n_expectations,
             "failures": list(result.failures),
+            "warnings": list(result.warnings),
             "docs_uri": docs_uri,
+            **({"accepted": {name: said[name] for name in ("by", "why", "at")}} if said and is_accepted else {}),
         }
         staging.bucket.put(f"{folder}/{result.gate}.json", json.dumps(verdict, sort_keys=True, indent=1).encode())
-        verdict_text = "passed" if result.passed else "FAILED"
-        log.info(
-            "gate %s: %d rows, %d expectations, %s", result.gate, result.n_rows, result.n_expectations, verdict_text
-        )
-    if failures := [f"{r.gate}: {f}" for r in results for f in r.failures]:
-        raise GateError("/".join(r.gate for r in results if not r.passed), failures, docs_uri)
+        word = "FAILED" if stopping[result.gate] else "accepted" if is_accepted else "passed"
+        verdicts[result.gate] = "warned" if word == "passed" and result.warnings else word
+        log.info("gate %s: %d rows, %d expectations, %s", result.gate, result.n_rows, result.n_expectations, word)
+        for warning in result.warnings:
+            log.warning("gate %s: %s", result.gate, warning)
+    staging.put(_VERDICTS, json.dumps({"gates": verdicts, "docs": docs_uri}, sort_keys=True).encode())
+    if open_ones := [one for parts in stopping.values() for one in parts]:
+        quarantine(staging, open_ones, docs_uri)
+        gates = "/".join(gate for gate, parts in stopping.items() if parts)
+        raise GateError(gates, [f"{one['gate']}: {one['text']}" for one in open_ones], docs_uri)
+    log.info("Data Docs: %s", docs_uri)
 
 
 def publish_days(
@@ -67,6 +89,8 @@ def publish_days(
     ``also``: tables that the run has written before, for the lineage.
     """
     from realsyn_ops.io.corpus import Corpus
+    from realsyn_ops.io.day_figures import keep_figures
+    from realsyn_ops.io.quarantine import lift
     from realsyn_ops.io.recorded_plans import record_plan
     from realsyn_ops.io.takedown_lock import check_no_takedown
 
@@ -78,12 +102,20 @@ def publish_days(
         log.info("published %s: %s", name, ", ".join(changed[name]) or "nothing new")
     record_plan(staging)
     tell_tables(staging, [*tables, *also])
+    keep_figures(staging)
+    lift(staging.bucket, staging.dag, staging.partition)
     return changed
 
 
 def event_extra(staging: "Staging", changed: Mapping[str, list[str]], n_rows: int) -> dict[str, Any]:
     """What an asset event says of a publication. For people: no task takes its work from it."""
-    return {"day": staging.partition, "rows": n_rows, "changed": {k: v for k, v in changed.items() if v}}
+    told = {"day": staging.partition, "rows": n_rows, "changed": {k: v for k, v in changed.items() if v}}
+    return told | gate_extra(staging)
+
+
+def gate_extra(staging: "Staging") -> dict[str, Any]:
+    """What an asset event says of the gates: each one's verdict, and where its Data Docs are."""
+    return json.loads(staging.get(_VERDICTS))
 
 
 def one_table(table: "pa.Table") -> "Rows":

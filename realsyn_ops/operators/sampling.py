@@ -19,7 +19,7 @@ from realsyn_ops.operators.kept_arrays import unit_matrix
 from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.made_with import corpus_limits, image_policies, pair_models
 from realsyn_ops.operators.metrics import tell_day
-from realsyn_ops.operators.publishing import run_gate
+from realsyn_ops.operators.publishing import gate_extra, run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
 from realsyn_ops.operators.run import (
     SHARD_TIMEOUT,
@@ -175,6 +175,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
     """Copy the staged files to `releases/VERSION/` with card and changelog; the manifest comes last and makes it a
     release."""
     from realsyn_ops.io.corpus import Corpus
+    from realsyn_ops.io.quarantine import acceptances_in_force, find_acceptance, lift
     from realsyn_ops.io.releases import publish_release
     from realsyn_ops.io.schemas import RELEASE
     from realsyn_ops.stages.croissant import checksums, croissant
@@ -199,6 +200,7 @@ def publish(work: Work, *, outlet_events: Any) -> None:
             "plans": {**corpus_limits(staging.bucket), "release_dataset": json.loads(chosen.to_json())},
             "selection": selection,
             "image_policies": image_policies(staging.bucket),
+            "accepted": acceptances_in_force(staging.bucket) + ([own] if (own := find_acceptance(staging)) else []),
         }
         described = {**facts, "files": files}
         texts = {
@@ -209,12 +211,13 @@ def publish(work: Work, *, outlet_events: Any) -> None:
         }
         publish_release(staging.bucket, version, f"{staging.prefix}/release", files, texts, facts)
     tell_folder(staging, f"releases/{version}", selection["n_selected"], files, schema=RELEASE)
+    lift(staging.bucket, staging.dag)
     report = build_report(staging, facts)
     tell_day(report["day_costs"][-1])
     prefix = f"reports/{version}"
     staging.bucket.put(f"{prefix}/gallery.json", json.dumps(build_gallery(staging, chosen.seed)).encode())
     staging.bucket.put(f"{prefix}/report.json", json.dumps(report, sort_keys=True, indent=1).encode())
-    outlet_events[assets.RELEASES].extra = {"version": version, "pairs": selection["n_selected"]}
+    outlet_events[assets.RELEASES].extra = {"version": version, "pairs": selection["n_selected"]} | gate_extra(staging)
     log.info("published release %s: %d pairs", version, selection["n_selected"])
 
 

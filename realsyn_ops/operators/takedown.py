@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 OTHERS = (
     "ingest_documents", "curate_images", "cluster_sentences", "pair_texts", "mine_tags", "release_dataset",
-    "teach_rewriter", "measure_release",
+    "teach_rewriter", "measure_release", "maintain_tables",
 )  # fmt: skip
 
 

@@ -92,6 +92,8 @@ class Gate:
     n_expectations: int
     failures: tuple[str, ...]
     docs_uri: str
+    warnings: tuple[str, ...] = ()
+    accepted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,7 @@ def _selection(values: Mapping[str, Any]) -> Selection:
 
 
 def _gate(values: Mapping[str, Any]) -> Gate:
+    accepted = values.get("accepted") or {}
     return Gate(
         name=values.get("gate") or "",
         dag=values.get("dag") or "",
@@ -265,4 +268,6 @@ def _gate(values: Mapping[str, Any]) -> Gate:
         n_expectations=values.get("n_expectations") or 0,
         failures=tuple(map(str, values.get("failures") or ())),
         docs_uri=values.get("docs_uri") or "",
+        warnings=tuple(map(str, values.get("warnings") or ())),
+        accepted=f"accepted by {accepted.get('by')}: {accepted.get('why')}" if accepted else "",
     )

@@ -231,7 +231,10 @@ def _gate_table(figures: Figures) -> _Table:
     rows: list[tuple[str | Text, ...]] = []
     for gate in figures.gates:
         result = Text("passed", style="green") if gate.is_passed else Text("FAILED", style="bold red")
-        rows.append((result, gate.name, gate.day, wording.count(gate.n_expectations), "; ".join(gate.failures)))
+        if gate.accepted:
+            result = Text("accepted", style="yellow")
+        told = "; ".join([*filter(None, [gate.accepted]), *gate.failures, *(f"warning: {w}" for w in gate.warnings)])
+        rows.append((result, gate.name, gate.day, wording.count(gate.n_expectations), told))
     return ("result", "gate", "day", "expectations>", "failures"), rows
 
 

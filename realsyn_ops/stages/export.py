@@ -160,7 +160,8 @@ def card(report: Mapping[str, Any]) -> str:
 
     ``report`` holds ``version``, ``days``, ``preset``, ``models`` (role -> name), ``funnel`` (documents, images,
     sentences -> steps of ``step, n_in, n_kept, rejects, paper_share``), ``plans``, ``selection`` and ``files``;
-    ``image_policies`` (what each day's plan names) where there are any.
+    ``image_policies`` (what each day's plan names) and ``accepted`` (``dag, day, accepted, by, why, at``: what was let
+    pass in spite of a gate) where there are any.
     """
     values = {**report["selection"], **report, "days": ", ".join(report["days"])}
     parts = [
@@ -173,6 +174,7 @@ def card(report: Mapping[str, Any]) -> str:
         *(_settings(name, plan) for name, plan in sorted(report["plans"].items())),
         _files(report["files"]),
         _LOAD.format_map(values),
+        _accepted(report.get("accepted", ())),
         "\n## Limits\n\n" + _policies(report.get("image_policies", ())),
         _LIMITS + (_DEMO_LIMITS if report["preset"] == "demo" else ""),
     ]
@@ -186,6 +188,12 @@ def _policies(judged_by: Iterable[str]) -> str:
     if not names:
         return _UNJUDGED
     return (_JUDGED if len(sets) == 1 else _PARTLY_JUDGED).format(names=names)
+
+
+def _accepted(said: Iterable[Mapping[str, Any]]) -> str:
+    rows = [(s["dag"], s["day"], "; ".join(s["accepted"]), s["by"], s["why"], s["at"]) for s in said]
+    header = ("Dag", "of", "expectations that did not hold", "accepted by", "because", "at")
+    return "\n## Accepted in spite of a gate\n\n" + _table(header, rows) if rows else ""
 
 
 def _funnel(title: str, steps: Iterable[Mapping[str, Any]]) -> str:

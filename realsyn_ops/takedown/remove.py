@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from realsyn_ops.io.answers import ARRIVED
 from realsyn_ops.io.corpus import Corpus
+from realsyn_ops.io.quarantine import ENTRIES
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.io.takedowns import read_tombstones
 from realsyn_ops.records import image_key
@@ -54,12 +55,13 @@ def remove_rows(corpus: Corpus, takedown: str, work: Work, texts: list[str], say
 
 
 def delete_objects(bucket: Bucket, needles: Needles, work: Work, say: Say) -> list[str]:
-    """Whatever else holds it and can be made again: staging, kept arrays, Data Docs, lessons. Galleries are emptied:
-    their thumbnails say not whose they are. Returns the folders and objects that are gone."""
+    """Whatever else holds it and can be made again: staging, kept arrays, Data Docs, lists of quarantine, lessons.
+    Galleries are emptied: their thumbnails say not whose they are. Returns the folders and objects that are gone."""
     doomed = {
         item.key for item in bucket.list("corpus/") if (kept := _KEPT.fullmatch(item.key)) and kept[2] in work.days
     }
-    items = [item for root in ("staging/", "reports/", "gates/", "lessons/", ARRIVED) for item in bucket.list(root)]
+    roots = ("staging/", "reports/", "gates/", ENTRIES, "lessons/", ARRIVED)
+    items = [item for root in roots for item in bucket.list(root)]
     for trace in scan(bucket, needles, items):
         if trace.kind != "key" or not trace.place.startswith(_OF_KEYS):
             doomed.add(_unit(trace.place))

@@ -21,7 +21,7 @@ TABLES = (
     "sentence_clusters", "pairs", "answers", "sentence_measures",
 )  # fmt: skip
 
-ELSEWHERE = {"fetches", "tag_list", "tag_mining"}
+ELSEWHERE = {"fetches", "tag_list", "tag_mining", "history"}
 """Gates of what the demo does not do: it fetches nothing, and no list of tags is mined."""
 
 pytestmark = pytest.mark.timeout(1500)

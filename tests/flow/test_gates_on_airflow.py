@@ -1,9 +1,7 @@
 """Each gate on real Airflow: a planted fault turns the task red, publishes nothing, and the mended run is green."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,59 +11,20 @@ import pytest
 from realsyn_ops.demo.documents import DAYS
 from realsyn_ops.io import schemas
 from realsyn_ops.io.corpus import Corpus
+from realsyn_ops.io.quarantine import entries
 from realsyn_ops.io.releases import versions
 from realsyn_ops.io.shards import parquet_bytes
 from realsyn_ops.io.storage import Bucket
 from tests.flow.harness import Demo, wait_for
+from tests.planted import all_rows, long_vectors, planted
 
 DAY = DAYS[1]
 
 pytestmark = pytest.mark.timeout(1500)
 
 
-def bmp_format(table: pa.Table) -> pa.Table:
-    return table.set_column(
-        table.column_names.index("format"), "format", pa.array(["BMP"] * table.num_rows, pa.string())
-    )
-
-
-def long_vectors(table: pa.Table) -> pa.Table:
-    field = table.schema.field("embedding")
-    doubled = [[2 * x for x in vector] for vector in table["embedding"].to_pylist()]
-    return table.set_column(table.column_names.index("embedding"), field, pa.array(doubled, field.type))
-
-
 def no_second_text(table: pa.Table) -> pa.Table:
     return table.set_column(table.column_names.index("text2"), "text2", pa.nulls(table.num_rows, pa.string()))
-
-
-@contextmanager
-def planted(
-    bucket: Bucket, prefix: str, stage: str, name: str, change: Callable[[pa.Table], pa.Table]
-) -> Iterator[None]:
-    """A run's staged shards with another content and matching checksums, as if their task had written that."""
-    originals = {}
-    for item in list(bucket.list(f"{prefix}/{stage}/")):
-        if item.key.endswith(f".{name}.parquet"):
-            marker_key = item.key.removesuffix(f".{name}.parquet") + ".json"
-            originals |= {key: bucket.get(key) for key in (item.key, marker_key)}
-            data = parquet_bytes(change(pq.read_table(pa.BufferReader(originals[item.key]))))
-            marker = json.loads(originals[marker_key])
-            marker["files"][name]["sha256"] = hashlib.sha256(data).hexdigest()
-            bucket.put(item.key, data)
-            bucket.put(marker_key, json.dumps(marker).encode())
-    forget_manifests(bucket, prefix)
-    try:
-        yield
-    finally:
-        for key, data in originals.items():
-            bucket.put(key, data)
-        forget_manifests(bucket, prefix)
-
-
-def forget_manifests(bucket: Bucket, prefix: str) -> None:
-    for item in list(bucket.list(f"{prefix}/manifest")):
-        bucket.delete(item.key)
 
 
 def staged_run(bucket: Bucket, dag: str, stage: str) -> str:
@@ -77,7 +36,7 @@ def staged_run(bucket: Bucket, dag: str, stage: str) -> str:
 @pytest.mark.parametrize(
     ("dag", "stage", "name", "change", "gate", "table"),
     [
-        ("ingest_documents", "extract", "images", bmp_format, "images", "images"),
+        ("ingest_documents", "extract", "images", all_rows(format="BMP"), "images", "images"),
         ("curate_images", "embed", "embeddings", long_vectors, "image_embeddings", "image_embeddings"),
         ("cluster_sentences", "score", "embeddings", long_vectors, "sentence_embeddings", "sentence_embeddings"),
     ],
@@ -95,6 +54,9 @@ def test_a_fault_in_staged_data_turns_the_audit_red_and_publishes_nothing(
         assert audit.try_number == 1, "a failed gate must not be retried"
         assert f"gate {gate}" in demo.api.log_end(run, audit, n_lines=40)
     assert Corpus(bucket).version(table) == before
+    (entry,) = entries(bucket, dag=dag, day=DAY)
+    assert {broken["gate"] for broken in entry["broken"]} == {gate}
+    assert all(broken["keys"] for broken in entry["broken"])
     verdicts = [
         json.loads(bucket.get(i.key)) for i in bucket.list(f"gates/{dag}/{DAY}/") if i.key.endswith(f"/{gate}.json")
     ]
@@ -102,6 +64,7 @@ def test_a_fault_in_staged_data_turns_the_audit_red_and_publishes_nothing(
     mended = wait_for(demo.api, demo.api.trigger(dag, partition_key=DAY))
     assert mended["publish"] == "success"
     assert Corpus(bucket).version(table) == before
+    assert entries(bucket) == []
 
 
 def test_a_pair_without_a_synthetic_text_turns_the_audit_red(demo: Demo) -> None:

@@ -18,7 +18,7 @@ from realsyn_ops.io.answers import answer_key
 from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
-from realsyn_ops.operators import clustering, curation, extraction, pairing, params, retrieval, sampling
+from realsyn_ops.operators import clustering, curation, extraction, fetching, pairing, params, retrieval, sampling
 from realsyn_ops.operators.sentence_filter import FILTER, SCORE
 from realsyn_ops.stages.dedup import N_BANDS, text_bands, text_identity, vector_identity
 from realsyn_ops.stages.embed import picture_hash
@@ -76,12 +76,21 @@ def run_day(bucket: Bucket, day: str, *, ingested: bool = True) -> int:
 
 
 def ingest(day: str) -> None:
-    works = extraction.plan.function(partition_key=day, params=_form(params.INGEST))
-    _publish(extraction, [extraction.extract.function(work) for work in works])
+    _publish(extraction, stage_ingested(day))
+
+
+def stage_ingested(day: str, **changes: Any) -> Any:
+    """Everything before the audit; likewise for the other Dags."""
+    works = extraction.plan.function(partition_key=day, params=_form(params.INGEST) | changes)
+    return [extraction.extract.function(fetching.fetch.function(work)) for work in works]
 
 
 def curate(bucket: Bucket, day: str) -> None:
-    works = curation.plan.function(partition_key=day, params=_form(params.CURATE))
+    _publish(curation, stage_curated(bucket, day))
+
+
+def stage_curated(bucket: Bucket, day: str, **changes: Any) -> Any:
+    works = curation.plan.function(partition_key=day, params=_form(params.CURATE) | changes)
     for work in works:
         staging = Staging(bucket, work["staging"])
         chosen = curation._chosen(staging)
@@ -99,11 +108,15 @@ def curate(bucket: Bucket, day: str) -> None:
         }
         n = sum(row["n_nodes"] for row in rows)
         staging.write(curation.STAGE, work["shard"], tables, {"images.in": n, "images.kept": n})
-    _publish(curation, _groups(curation, works))
+    return _groups(curation, works)
 
 
 def cluster(bucket: Bucket, day: str) -> None:
-    works = clustering.plan.function(partition_key=day, params=_form(params.CLUSTER))
+    _publish(clustering, stage_clustered(bucket, day))
+
+
+def stage_clustered(bucket: Bucket, day: str, **changes: Any) -> Any:
+    works = clustering.plan.function(partition_key=day, params=_form(params.CLUSTER) | changes)
     for work in works:
         staging = Staging(bucket, work["staging"])
         rows = Corpus(bucket).read("sentences", ["key", "day", "text", "n_nodes"], day=day).to_pylist()
@@ -129,11 +142,19 @@ def cluster(bucket: Bucket, day: str) -> None:
             "embeddings": pa.Table.from_pylist(embeddings, schema=schemas.sentence_embeddings(DIM, N_BANDS)),
         }
         staging.write(SCORE, work["shard"], tables, counts)
-    _publish(clustering, _groups(clustering, clustering.count_words.function(works)))
+    return _groups(clustering, clustering.count_words.function(works))
 
 
 def pair(bucket: Bucket, day: str) -> int:
-    works = retrieval.prepare.function(retrieval.plan.function(partition_key=day, params=_form(params.PAIR)))
+    works, n_made = stage_paired(bucket, day)
+    _publish(pairing, works)
+    return n_made
+
+
+def stage_paired(bucket: Bucket, day: str, **changes: Any) -> tuple[Any, int]:
+    """And how many images were searched or made anew."""
+    chosen = _form(params.PAIR) | changes
+    works = retrieval.prepare.function(retrieval.plan.function(partition_key=day, params=chosen))
     works = retrieval.collect.function([retrieval.retrieve.function(work) for work in works])
     n_made = 0
     for work in works:
@@ -155,16 +176,20 @@ def pair(bucket: Bucket, day: str) -> int:
             "answers": pa.Table.from_pylist(sorted(answers, key=lambda row: row["key"]), schema=schemas.ANSWERS),
         }
         staging.write(retrieval.SYNTHESIZE, work["shard"], tables, {"images": len(rows)})
-    _publish(pairing, works)
-    return n_made
+    return works, n_made
 
 
 def make_release(**changes: Any) -> str:
+    shards = stage_release(**changes)
+    work = sampling.audit.function(shards)
+    sampling.publish.function(work, outlet_events=defaultdict(SimpleNamespace))
+    return work["shard"]
+
+
+def stage_release(**changes: Any) -> Any:
     chosen = _form(params.RELEASE) | {"share": 1.0, "lower_quantile": 0.0, "upper_quantile": 1.0} | changes
     work = sampling.plan.function(sampling.fit.function(params=chosen), params=chosen)
-    shards = [sampling.export.function(shard) for shard in sampling.select.function(work)]
-    sampling.publish.function(sampling.audit.function(shards), outlet_events=defaultdict(SimpleNamespace))
-    return work["shard"]
+    return [sampling.export.function(shard) for shard in sampling.select.function(work)]
 
 
 def staging_json(staging: Staging, name: str) -> Any:

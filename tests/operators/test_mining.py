@@ -13,6 +13,7 @@ import pytest
 from realsyn_ops.errors import CorruptShardError, GateError, PermanentError
 from realsyn_ops.io import schemas
 from realsyn_ops.io.corpus import Corpus
+from realsyn_ops.io.quarantine import entries
 from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.io.tag_lists import TagList, publish_tag_list, read_tag_list, tag_list_versions
@@ -21,6 +22,7 @@ from realsyn_ops.operators import assets, mining, shard_steps
 from realsyn_ops.operators.params import MINE
 from realsyn_ops.operators.publishing import split_days
 from realsyn_ops.settings import settings
+from tests.planted import all_rows, planted
 
 FIRST, SECOND = "2025-02-18", "2025-02-19"
 SENTENCES = [
@@ -110,7 +112,8 @@ def test_what_sentences_say_and_images_show_extends_the_base_list(corpus: Bucket
     assert counts["phrases.in"] == counts["phrases.kept"] + counts["phrases.rejected.too_rare"]
     assert (counts["candidates.in"], counts["candidates.kept"]) == (counts["phrases.kept"], 2)
     assert (found.made_with["encoder"], found.made_with["size"]) == ("demo", 8_000)
-    assert event == {"version": found.version, "tags": len(BASE) + 2, "is_new": True}
+    assert event["gates"] == {"tag_list": "passed", "tag_mining": "passed"}
+    assert (event["version"], event["tags"], event["is_new"]) == (found.version, len(BASE) + 2, True)
 
 
 def test_days_in_any_order_and_shards_of_any_size_give_the_same_version(
@@ -155,6 +158,24 @@ def test_a_corpus_with_nothing_to_mine_turns_the_gate_red_and_publishes_nothing(
     assert tag_list_versions(corpus) == []
     [verdict] = [o.key for o in corpus.list("gates/mine_tags/") if o.key.endswith("tag_mining.json")]
     assert json.loads(corpus.get(verdict))["passed"] is False
+    (entry,) = entries(corpus)
+    assert (entry["dag"], entry["broken"][0]["gate"]) == ("mine_tags", "tag_mining")
+    mine(corpus)
+    assert entries(corpus) == []
+
+
+def test_a_tag_that_stands_twice_turns_the_gate_red_until_it_is_mended(corpus: Bucket, mine: Any) -> None:
+    event, staging = mine(corpus)
+    corpus.delete(f"corpus/tag_lists/{event['version']}.json")
+    with (
+        planted(corpus, staging.prefix, mining.RANK, "tags", all_rows(phrase="hen")),
+        pytest.raises(GateError, match=r"tag_list.*unique of tag"),
+    ):
+        mining.audit.function({"staging": staging.prefix, "shard": "all"})
+    assert tag_list_versions(corpus) == []
+    assert [entry["broken"][0]["gate"] for entry in entries(corpus)] == ["tag_list"]
+    assert mine(corpus)[0]["version"] == event["version"]
+    assert entries(corpus) == []
 
 
 def test_a_list_that_is_not_there_or_was_changed_is_refused(bucket: Bucket) -> None:
