@@ -135,10 +135,10 @@ class Corpus:
                 dataset.tags.delete(tag)
         return int(found.bytes_removed)
 
-    def n_versions(self, name: str, *, older_than: timedelta) -> int:
-        """How many versions but the latest are older than this."""
-        versions = self._there(name).versions()[:-1]
-        return sum(datetime.now() - version["timestamp"] > older_than for version in versions)
+    def n_versions(self, name: str, *, older_than: timedelta, keep: Sequence[int] = ()) -> int:
+        """How many versions `forget_versions` would delete."""
+        older = [v for v in self._there(name).versions()[:-1] if v["version"] not in keep]
+        return sum(datetime.now() - version["timestamp"] > older_than for version in older)
 
     def n_rows(self, name: str) -> int:
         dataset = self._open(name)
