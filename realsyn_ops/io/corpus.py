@@ -198,8 +198,9 @@ class Corpus:
         """The rows at these places of a version, in their order: what is not asked for is not read."""
         return self._there(name, version).take(places, columns=columns)
 
-    def exists(self, name: str) -> bool:
-        return self._open(name) is not None
+    def exists(self, name: str, *, version: int | None = None) -> bool:
+        """Whether the table is published, and this version of it still there."""
+        return self._open(name, version) is not None
 
     def version(self, name: str) -> int:
         """The table's latest version; 0 when it is not published."""

@@ -102,9 +102,6 @@ def kept_versions(bucket: "Bucket") -> dict[str, list[int]]:
 
 def kept_keys(corpus: "Corpus", version: int) -> set[str] | None:
     """The sentences that a version of their clusters kept; None when that version is gone."""
-    try:
-        return set(
-            corpus.read("sentence_clusters", ["key"], where="reason IS NULL", version=version)["key"].to_pylist()
-        )
-    except (ValueError, OSError):
+    if not corpus.exists("sentence_clusters", version=version):
         return None
+    return set(corpus.read("sentence_clusters", ["key"], where="reason IS NULL", version=version)["key"].to_pylist())

@@ -14,6 +14,7 @@ from realsyn_ops.io.storage import Bucket
 from realsyn_ops.io.takedown_lock import hold
 from realsyn_ops.operators import maintenance
 from realsyn_ops.operators.maintenance_params import MAINTAIN
+from realsyn_ops.operators.pair_rules import kept_keys
 from realsyn_ops.settings import settings
 
 DAY = "2025-02-18"
@@ -65,10 +66,21 @@ def test_old_versions_and_staging_go_but_not_what_pairs_were_made_from(kept: Buc
     assert not [key for key in state(kept) if key.startswith("staging/")]
     assert corpus.digest("images") == wanted
     assert corpus.read("images", ["key"], version=2)["key"].to_pylist() == ["k0"]
-    with pytest.raises((ValueError, OSError)):
-        corpus.read("images", ["key"], version=1)
+    assert [version for version in (1, 2, 3) if corpus.exists("images", version=version)] == [2, 3]
     with pytest.raises(AirflowSkipException, match="nothing is old enough"):
         maintenance.look.function(params=FORM | NO_AGE)
+
+
+def test_a_version_that_is_gone_is_known_to_be_gone(kept: Bucket) -> None:
+    """Pairs that were made from it are then searched anew, in place of an error."""
+    corpus, schema = Corpus(kept), SCHEMA.append(pa.field("reason", pa.string()))
+    for n in (1, 2):
+        rows = pa.table([[f"s{i}" for i in range(n)], [DAY] * n, [None] * n], schema=schema)
+        corpus.publish("sentence_clusters", schema, {DAY: lambda columns, rows=rows: [rows.select(columns)]})
+    assert kept_keys(corpus, 2) == {"s0"}
+    corpus.forget_versions("sentence_clusters")
+    assert kept_keys(corpus, 2) is None
+    assert kept_keys(corpus, 3) == {"s0", "s1"}
 
 
 def test_beside_a_takedown_no_task_does_anything(kept: Bucket) -> None:
