@@ -146,10 +146,10 @@ class Corpus:
                 dataset.tags.delete(tag)
         return int(found.bytes_removed)
 
-    def n_versions(self, name: str, *, older_than: timedelta) -> int:
-        """How many versions but the latest are older than this."""
-        versions = self._there(name).versions()[:-1]
-        return sum(datetime.now() - version["timestamp"] > older_than for version in versions)
+    def n_versions(self, name: str, *, older_than: timedelta, keep: Sequence[int] = ()) -> int:
+        """How many versions `forget_versions` would delete."""
+        older = [v for v in self._there(name).versions()[:-1] if v["version"] not in keep]
+        return sum(datetime.now() - version["timestamp"] > older_than for version in older)
 
     def state(self, name: str) -> "TableState":
         """What the table is now."""
@@ -216,8 +216,9 @@ class Corpus:
         """The rows at these places of a version, in their order: what is not asked for is not read."""
         return self._there(name, version).take(places, columns=columns)
 
-    def exists(self, name: str) -> bool:
-        return self._open(name) is not None
+    def exists(self, name: str, *, version: int | None = None) -> bool:
+        """Whether the table is published, and this version of it still there."""
+        return self._open(name, version) is not None
 
     def version(self, name: str) -> int:
         """The table's latest version; 0 when it is not published."""

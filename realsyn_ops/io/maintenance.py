@@ -55,7 +55,8 @@ def sweep(bucket: Bucket, folder: str) -> int:
 
 def _folders(bucket: Bucket, root: str, depth: int) -> Iterator[tuple[str, list[ObjectInfo]]]:
     """Folders of so many parts, each with all objects below it; objects that lie higher belong to none."""
-    folder, items = "", []
+    folder = ""
+    items: list[ObjectInfo] = []
     for item in bucket.list(f"{root}/"):
         parts = item.key.split("/")
         if len(parts) <= depth:

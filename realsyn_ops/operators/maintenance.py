@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from realsyn_ops.operators.pair_rules import kept_versions
 from realsyn_ops.operators.run import open_bucket
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def look(**context: Any) -> dict[str, int]:
     keep = {name: int(params[name]) for name in ("keep_versions_days", "keep_staging_days", "keep_unfinished_days")}
     corpus = Corpus(bucket)
     older = timedelta(days=keep["keep_versions_days"])
-    versions = {name: n for name in corpus.tables() if (n := corpus.n_versions(name, older_than=older))}
+    kept = kept_versions(bucket)
+    versions = {name: corpus.n_versions(name, older_than=older, keep=kept.get(name, ())) for name in corpus.tables()}
     garbage = _garbage(bucket, keep)
     uploads = list(bucket.open_uploads(before=_before(keep["keep_unfinished_days"])))
     for name, n in versions.items():
@@ -40,7 +42,7 @@ def look(**context: Any) -> dict[str, int]:
     for one in garbage:
         log.info("%s: %s, %d objects, %d bytes", one.folder, one.why, one.n_objects, one.n_bytes)
     log.info("%d uploads that were never finished", len(uploads))
-    if not versions and not garbage and not uploads:
+    if not any(versions.values()) and not garbage and not uploads:
         raise AirflowSkipException("nothing is old enough: nothing to do")
     if params["dry_run"]:
         raise AirflowSkipException("dry run: nothing was changed")
@@ -52,15 +54,14 @@ def forget_versions(keep: dict[str, int]) -> dict[str, int]:
     """Delete older versions of the tables, and files that no version names; what pairs were made from is kept."""
     from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.takedown_lock import check_no_takedown
-    from realsyn_ops.operators.pair_rules import paired_versions
 
     bucket = open_bucket()
     corpus = Corpus(bucket)
+    kept = kept_versions(bucket)
     older = timedelta(days=keep["keep_versions_days"])
     for name in corpus.tables():
         check_no_takedown(bucket)
-        kept = paired_versions(bucket).get(name)
-        n_bytes = corpus.forget_versions(name, older_than=older, keep=[kept] if kept else [])
+        n_bytes = corpus.forget_versions(name, older_than=older, keep=kept.get(name, ()))
         log.info("%s: %d bytes of older versions are gone", name, n_bytes)
     return keep
 

@@ -94,17 +94,14 @@ def forget(staging: "Staging") -> None:
     staging.bucket.delete(_RULES_KEY)
 
 
-def paired_versions(bucket: "Bucket") -> dict[str, int]:
+def kept_versions(bucket: "Bucket") -> dict[str, list[int]]:
     """The versions, by table, that the pairs in force were made from: with them the next run finds what is new."""
     found = bucket.find(_RULES_KEY)
-    return {name: version for name, version in json.loads(found).items() if name != "rules"} if found else {}
+    return {name: [version] for name, version in json.loads(found).items() if name != "rules"} if found else {}
 
 
 def kept_keys(corpus: "Corpus", version: int) -> set[str] | None:
     """The sentences that a version of their clusters kept; None when that version is gone."""
-    try:
-        return set(
-            corpus.read("sentence_clusters", ["key"], where="reason IS NULL", version=version)["key"].to_pylist()
-        )
-    except (ValueError, OSError):
+    if not corpus.exists("sentence_clusters", version=version):
         return None
+    return set(corpus.read("sentence_clusters", ["key"], where="reason IS NULL", version=version)["key"].to_pylist())

@@ -65,4 +65,5 @@ def _row(name: str, value: float, lowest: float, highest: float) -> dict[str, An
 
 def _cosine(one: Sequence[float], other: Any) -> float:
     a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    return float(a @ b / max(1e-12, np.linalg.norm(a) * np.linalg.norm(b)))
+    length = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / length if length else 0.0
