@@ -155,7 +155,7 @@ def check_ray() -> Iterator[Finding]:
         yield Finding("ok", "ray", f"{address} answers")
     if not os.environ.get("RAY_AUTH_TOKEN"):
         do = "set RAY_AUTH_MODE=token and the cluster's RAY_AUTH_TOKEN"
-        yield Finding("warn", "ray", "no RAY_AUTH_TOKEN here: whoever reaches the cluster may run code on it", do)
+        yield Finding("warn", "ray token", "no RAY_AUTH_TOKEN here: whoever reaches the cluster may run code on it", do)
 
 
 def check_airflow(api: AirflowApi) -> Iterator[Finding]:
