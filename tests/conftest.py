@@ -12,6 +12,7 @@ from realsyn_ops.cli.services import Stack
 from realsyn_ops.io.storage import Bucket
 
 ON_AIRFLOW = "tests/flow/"
+IN_ONE_PROCESS = (ON_AIRFLOW, "tests/page/")
 
 _numbers = itertools.count(1)
 
@@ -49,8 +50,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class Scheduling(LoadScopeScheduling):
-    """Which tests run in one process, in their order: those of a file, and those that share a demo."""
+    """Which tests run in one process, in their order: those of a file, and those that share a demo or a server."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
-        return ON_AIRFLOW if file.startswith(ON_AIRFLOW) else file
+        return next((folder for folder in IN_ONE_PROCESS if file.startswith(folder)), file)

@@ -18,6 +18,8 @@ from realsyn_ops.io.storage import Bucket
 
 PROJECT = Path(__file__).resolve().parents[2]
 MIN_FREE_BYTES = 6 * 2**30
+USERS = {"admin": "admin", "operator": "user", "viewer": "viewer"}
+"""Users of the embedded Airflow and their roles: `user` may trigger Dags, `viewer` may look."""
 
 
 PRELOAD = """\
@@ -167,7 +169,7 @@ class Stack:
             "CORE__MAX_ACTIVE_TASKS_PER_DAG": 2,
             "CORE__FERNET_KEY": e.fernet_key,
             "CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
-            "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": self.airflow_home / "passwords.json",
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
             "API__HOST": "127.0.0.1",
@@ -188,6 +190,7 @@ class Stack:
         env |= {
             "AIRFLOW_CONN_REALSYN_S3": connection,
             "REALSYN_BUCKET": self.bucket_name,
+            "REALSYN_GALLERY_PATH": str(self.home / "gallery"),
             "REALSYN_MODELS_PATH": str(self.home / "models"),
             "REALSYN_START_DATE": "2999-01-01",
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
@@ -202,6 +205,13 @@ class Stack:
         if env.get("REALSYN_PRESET", "demo") == "demo":
             env["HF_HUB_OFFLINE"] = "1"
         return env
+
+    def write_passwords(self) -> None:
+        """The users of Airflow have one password: whoever may read this home may be any of them."""
+        self.airflow_home.mkdir(parents=True, exist_ok=True)
+        passwords = self.airflow_home / "passwords.json"
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps(dict.fromkeys(USERS, self.endpoints.admin_password)))
 
     def _check_disk(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -251,11 +261,7 @@ class Stack:
     def _start_airflow(self) -> None:
         self._check_ports("airflow_port")
         folder = self.airflow_home
-        folder.mkdir(parents=True, exist_ok=True)
-        passwords = folder / "passwords.json"
-        passwords.touch(mode=0o600)
-        password = self.endpoints.admin_password
-        passwords.write_text(json.dumps({"admin": password, "viewer": password}))
+        self.write_passwords()
         (folder / "config").mkdir(exist_ok=True)
         (folder / "config" / "airflow_local_settings.py").write_text(PRELOAD.format(modules=PRELOADED))
         airflow = Path(sys.executable).parent / "airflow"
