@@ -20,6 +20,9 @@ class Settings(BaseSettings):
         "realsyn_s3", description="Airflow Connection (type aws) with endpoint and keys of the bucket."
     )
     models_path: Path = Field(Path(".realsyn/models"), description="Local folder for prepared weights.")
+    gallery_path: Path = Field(
+        Path(".realsyn/gallery"), description="Local folder of the API server for the index of the page's gallery."
+    )
     device: str = Field("cpu", description="Where models and faiss run: cpu, cuda, cuda:1.")
     threads: int = Field(
         1, ge=1, description="Threads a task may use. Results may differ in the last bit between values."

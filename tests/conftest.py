@@ -11,7 +11,8 @@ from xdist.scheduler import LoadScopeScheduling
 from realsyn_ops.cli.services import Stack
 from realsyn_ops.io.storage import Bucket
 
-ON_AIRFLOW, ON_RAY = "tests/flow/", "tests/ray/"
+ON_AIRFLOW = "tests/flow/"
+IN_ONE_PROCESS = (ON_AIRFLOW, "tests/page/", "tests/ray/")
 
 _numbers = itertools.count(1)
 
@@ -49,10 +50,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class Scheduling(LoadScopeScheduling):
-    """Which tests run in one process, in their order: those of a file, and those that share a demo."""
+    """Which tests run in one process, in their order: those of a file, and those that share a demo or a server."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
-        if file.startswith(ON_RAY):
-            return ON_RAY
-        return ON_AIRFLOW if file.startswith(ON_AIRFLOW) else file
+        return next((folder for folder in IN_ONE_PROCESS if file.startswith(folder)), file)

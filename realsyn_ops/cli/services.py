@@ -21,6 +21,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 MIN_FREE_BYTES = 6 * 2**30
 LET_THROUGH = ("AIRFLOW_CONN_", "AIRFLOW__METRICS__", "AIRFLOW__OPENLINEAGE__")
 """Airflow's variables that reach the embedded Airflow from the shell: Connections, and where it reports to."""
+USERS = {"admin": "admin", "operator": "user", "viewer": "viewer"}
+"""Users of the embedded Airflow and their roles: `user` may trigger Dags, `viewer` may look."""
 
 
 PRELOAD = """\
@@ -178,7 +180,7 @@ class Stack:
             "CORE__MAX_ACTIVE_TASKS_PER_DAG": 2,
             "CORE__FERNET_KEY": e.fernet_key,
             "CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
-            "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": self.airflow_home / "passwords.json",
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
             "API__HOST": "127.0.0.1",
@@ -200,6 +202,7 @@ class Stack:
         env |= {
             "AIRFLOW_CONN_REALSYN_S3": connection,
             "REALSYN_BUCKET": self.bucket_name,
+            "REALSYN_GALLERY_PATH": str(self.home / "gallery"),
             "REALSYN_MODELS_PATH": str(self.home / "models"),
             "REALSYN_START_DATE": "2999-01-01",
             **self.clock,
@@ -215,6 +218,13 @@ class Stack:
         if env.get("REALSYN_PRESET", "demo") == "demo":
             env["HF_HUB_OFFLINE"] = "1"
         return env
+
+    def write_passwords(self) -> None:
+        """The users of Airflow have one password: whoever may read this home may be any of them."""
+        self.airflow_home.mkdir(parents=True, exist_ok=True)
+        passwords = self.airflow_home / "passwords.json"
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps(dict.fromkeys(USERS, self.endpoints.admin_password)))
 
     def _check_disk(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -264,11 +274,7 @@ class Stack:
     def _start_airflow(self) -> None:
         self._check_ports("airflow_port")
         folder = self.airflow_home
-        folder.mkdir(parents=True, exist_ok=True)
-        passwords = folder / "passwords.json"
-        passwords.touch(mode=0o600)
-        password = self.endpoints.admin_password
-        passwords.write_text(json.dumps({"admin": password, "viewer": password}))
+        self.write_passwords()
         (folder / "config").mkdir(exist_ok=True)
         (folder / "config" / "airflow_local_settings.py").write_text(PRELOAD.format(modules=PRELOADED))
         airflow = Path(sys.executable).parent / "airflow"

@@ -50,7 +50,7 @@ def print_counts(counts: list[Count], console: Console) -> None:
 def print_rejects(rejects: Iterable[Rejected], console: Console) -> int:
     """A few lines a reject; returns how many there were."""
     n = 0
-    for n, row in enumerate(map(_readable, rejects), 1):  # noqa: B007
+    for n, row in enumerate(map(readable, rejects), 1):  # noqa: B007
         head = Text(f"{row['stage']} {row['of']} {row['reason']}", style="bold")
         print_line(console, head.append(f"  {row['measured']}".rstrip(), style="not bold"))
         for name in ("detail", "text", "survivor", "stands"):
@@ -68,7 +68,7 @@ def render_rejects(counts: list[Count], rejects: Iterable[Rejected], corpus: Cor
     for row in shown:
         pair = {"image": pictures.get(row.key, ""), "survivor_image": pictures.get(row.survivor, "")}
         group = groups.setdefault((row.stage, row.of, row.part, row.reason), [])
-        group.append(_readable(row) | pair | {"has_picture": _has_picture(row)})
+        group.append(readable(row) | pair | {"has_picture": has_picture(row)})
     folder = Path(__file__).parent
     environment = Environment(
         loader=FileSystemLoader([folder, folder / "page"]), autoescape=True, undefined=StrictUndefined,
@@ -82,7 +82,7 @@ def _of(count: Count) -> dict[str, str]:
     return {"stage": count.step.stage, "of": count.step.of, "part": count.step.part}
 
 
-def _readable(row: Rejected) -> dict[str, Any]:
+def readable(row: Rejected) -> dict[str, Any]:
     """A reject with every text printable, its value beside its limit, and its first place in one line."""
     values = printable(asdict(row))
     measured = wording.number(row.value)
@@ -97,13 +97,13 @@ def _readable(row: Rejected) -> dict[str, Any]:
     return values | {"measured": measured, "stands": stands.strip()}
 
 
-def _has_picture(row: Rejected) -> bool:
+def has_picture(row: Rejected) -> bool:
     return row.of in {"images", "pairs"} and row.stage != "extract"
 
 
 def _thumbnails(corpus: Corpus, rejects: list[Rejected]) -> dict[str, str]:
     """Data URIs of the images and their survivors, a few read at a time; none for an image that does not decode."""
-    wanted = {key for row in rejects if _has_picture(row) for key in (row.key, row.survivor) if key}
+    wanted = {key for row in rejects if has_picture(row) for key in (row.key, row.survivor) if key}
     found = {}
     for key, data in _images(corpus, sorted(wanted)):
         try:

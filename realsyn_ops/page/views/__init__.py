@@ -1,0 +1,1 @@
+"""One module a view: its routes, and what they read."""

@@ -1,0 +1,38 @@
+"""Two days through the Dags' own tasks whose titles, texts, addresses, file names and alt texts are attacks."""
+
+import html
+import io
+import zipfile
+
+from realsyn_ops.io.storage import Bucket
+from tests.operators import takedown_corpus as made
+from tests.operators.release_corpus import picture
+
+ATTACKS = (
+    "<script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked = 1'>",
+    '"><svg onload=alert(1)>',
+    "'-alert(1)-'{{7*7}}",
+    "javascript:alert(1)//",
+    "</textarea></script><iframe srcdoc='<script>parent.hacked=1</script>'></iframe>",
+)
+
+
+def attacked_sentence(day: int, page: int, text: str) -> str:
+    attack = ATTACKS[(day * made.N_PAGES + page) % len(ATTACKS)]
+    return f"{text[:-1]} beside {attack} and stayed."
+
+
+def put_attacks(bucket: Bucket, day: int) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as bundle:
+        for page in range(made.N_PAGES):
+            number = day * made.N_PAGES + page
+            attack = html.escape(ATTACKS[number % len(ATTACKS)])
+            texts = [attacked_sentence(day, page, text) for text in made.sentences_of(day, page)]
+            text = "".join(f"<p>{html.escape(one)}</p>" for one in texts)
+            head = f"<title>{attack}</title><link rel=canonical href='https://example.org/?q={attack}'>"
+            body = f"{head}{text}<img src='{number}.jpg' alt='{attack}'>"
+            bundle.writestr(zipfile.ZipInfo(f"{number} <img src=x onerror=alert({number})>.html"), body)
+            bundle.writestr(zipfile.ZipInfo(f"{number}.jpg"), picture(number))
+    bucket.put(f"raw/{made.DAYS[day]}/site/pages.zip", content.getvalue())
