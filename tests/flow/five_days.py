@@ -19,6 +19,8 @@ from realsyn_ops.records import hash_order
 
 DAYS = tuple(f"2025-03-0{i}" for i in range(1, 6))
 MANUAL_PAGES, DICTIONARY_PAGES = 5, 5
+MAX_PAGE_BYTES = 5_000
+"""Of a manual's page: perplexity and synthesis are most of the time of these days, and they run four times."""
 SHARED = 1
 """Pages of each source that the last day holds besides its own: the first day's first ones."""
 SENTENCES = (
@@ -35,6 +37,7 @@ def five_days(into: Path, cache: Path) -> RawInput:
     """Writes ``into/<day>/<source>/<file>``: pages in the order of their names' hashes, day by day."""
     packages = fetch([*PACKAGES, *(manual.package for manual in MANUALS)], cache)
     manuals = [page for manual in MANUALS for page in find_pages(manual, packages[manual.package])]
+    manuals = [page for page in manuals if page.path.stat().st_size <= MAX_PAGE_BYTES]
     manuals = sorted(manuals, key=lambda page: hash_order(page.name, 7))[:MANUAL_PAGES]
     entries = sorted(compose_pages(packages), key=lambda page: hash_order(page.name, 7))[:DICTIONARY_PAGES]
     for number, day in enumerate(DAYS):
