@@ -1,22 +1,22 @@
-"""Each gate on real Airflow: a planted fault turns the task red, publishes nothing, and the mended run is green."""
+"""Gates on real Airflow: a planted fault turns the task red, publishes nothing, and the mended run is green.
+
+Every gate is tripped in `tests/operators/test_gates.py`, by the same tasks without a scheduler.
+"""
 
 import json
-from collections.abc import Callable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from realsyn_ops.demo.documents import DAYS
-from realsyn_ops.io import schemas
 from realsyn_ops.io.corpus import Corpus
 from realsyn_ops.io.quarantine import entries
 from realsyn_ops.io.releases import versions
 from realsyn_ops.io.shards import parquet_bytes
 from realsyn_ops.io.storage import Bucket
 from tests.flow.harness import Demo, wait_for
-from tests.planted import all_rows, long_vectors, planted
+from tests.planted import all_rows, planted
 
 DAY = DAYS[1]
 
@@ -33,27 +33,17 @@ def staged_run(bucket: Bucket, dag: str, stage: str) -> str:
     return "/".join(found[0].split("/")[:4])
 
 
-@pytest.mark.parametrize(
-    ("dag", "stage", "name", "change", "gate", "table"),
-    [
-        ("ingest_documents", "extract", "images", all_rows(format="BMP"), "images", "images"),
-        ("curate_images", "embed", "embeddings", long_vectors, "image_embeddings", "image_embeddings"),
-        ("cluster_sentences", "score", "embeddings", long_vectors, "sentence_embeddings", "sentence_embeddings"),
-    ],
-)
-def test_a_fault_in_staged_data_turns_the_audit_red_and_publishes_nothing(
-    demo: Demo, dag: str, stage: str, name: str, change: Callable[[pa.Table], pa.Table], gate: str, table: str
-) -> None:
-    bucket = demo.stack.bucket
-    before = Corpus(bucket).version(table)
-    with planted(bucket, staged_run(bucket, dag, stage), stage, name, change):
+def test_a_fault_in_staged_data_turns_the_audit_red_and_publishes_nothing(demo: Demo) -> None:
+    bucket, dag, gate = demo.stack.bucket, "ingest_documents", "images"
+    before = Corpus(bucket).version("images")
+    with planted(bucket, staged_run(bucket, dag, "extract"), "extract", "images", all_rows(format="BMP")):
         run = demo.api.trigger(dag, partition_key=DAY)
         states = wait_for(demo.api, run)
         assert (states["audit"], states["publish"]) == ("failed", "upstream_failed")
         audit = next(task for task in demo.api.tasks(run) if task.task == "audit")
         assert audit.try_number == 1, "a failed gate must not be retried"
         assert f"gate {gate}" in demo.api.log_end(run, audit, n_lines=40)
-    assert Corpus(bucket).version(table) == before
+    assert Corpus(bucket).version("images") == before
     (entry,) = entries(bucket, dag=dag, day=DAY)
     assert {broken["gate"] for broken in entry["broken"]} == {gate}
     assert all(broken["keys"] for broken in entry["broken"])
@@ -63,25 +53,8 @@ def test_a_fault_in_staged_data_turns_the_audit_red_and_publishes_nothing(
     assert any(not verdict["passed"] and verdict["failures"] for verdict in verdicts)
     mended = wait_for(demo.api, demo.api.trigger(dag, partition_key=DAY))
     assert mended["publish"] == "success"
-    assert Corpus(bucket).version(table) == before
+    assert Corpus(bucket).version("images") == before
     assert entries(bucket) == []
-
-
-def test_a_pair_without_a_synthetic_text_turns_the_audit_red(demo: Demo) -> None:
-    corpus = Corpus(demo.stack.bucket)
-    pairs = corpus.read("pairs", schemas.PAIRS.names, day=DAY)
-    column = pairs.column_names.index("syn_text")
-    emptied = pairs.set_column(column, "syn_text", pc.replace_substring_regex(pairs["syn_text"], ".+", ""))
-    corpus.publish("pairs", schemas.PAIRS, {DAY: lambda columns: [emptied.select(columns)]})
-    before = corpus.version("pairs")
-    try:
-        states = wait_for(demo.api, demo.api.trigger("pair_texts", partition_key=DAY))
-        assert (states["audit"], states["publish"]) == ("failed", "upstream_failed")
-        assert corpus.version("pairs") == before
-    finally:
-        corpus.publish("pairs", schemas.PAIRS, {DAY: lambda columns: [pairs.select(columns)]})
-    mended = wait_for(demo.api, demo.api.trigger("pair_texts", partition_key=DAY))
-    assert mended["publish"] == "success"
 
 
 def test_an_incomplete_release_turns_the_audit_red_and_is_never_visible(demo: Demo) -> None:
