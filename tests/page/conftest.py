@@ -11,7 +11,7 @@ from realsyn_ops.cli.page_server import page_server, sign_in
 from realsyn_ops.cli.services import USERS, Stack
 from realsyn_ops.io.storage import Bucket
 from tests.page.corpus_with_release import write_corpus
-from tests.page.hostile_corpus import put_attacks
+from tests.page.hostile_corpus import give_addresses, put_attacks
 
 PREFIX = "/realsyn"
 
@@ -29,6 +29,7 @@ class Page:
 @pytest.fixture(scope="session")
 def page(store: Stack) -> Iterator[Page]:
     bucket, release = write_corpus(store, "hostile-page", put_attacks)
+    give_addresses(bucket)
     with page_server(store, bucket=bucket.name) as url:
         clients = {"": httpx.Client(base_url=url + PREFIX, trust_env=False, timeout=120)}
         for user in USERS:
