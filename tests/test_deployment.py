@@ -1,13 +1,12 @@
 """The files that deploy the project: compose, the image, the environment's example, CI and the hooks.
 
-No container engine is needed. Where `docker compose` is at hand it resolves the file, elsewhere the few lines below do.
+No container engine is needed. Where `docker compose` is at hand it resolves the file, elsewhere tests/compose_file.py.
 """
 
 import inspect
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import time
@@ -25,22 +24,10 @@ from realsyn_ops.cli.services import PROJECT, Stack
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.settings import Settings
+from tests.compose_file import COMPOSE, EXAMPLE, VARIABLE, example_values, resolve, written
 
-COMPOSE = PROJECT / "docker-compose.yml"
-EXAMPLE = PROJECT / "docker" / "example.env"
 DOCKERFILE = PROJECT / "docker" / "airflow.Dockerfile"
-VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::[-?]([^}]*))?\}")
 SECRET = re.compile(r"PASSWORD$|SECRET|_KEY$|TOKEN$|AUTH$|_CONN|BROKER_URL|RESULT_BACKEND")
-
-
-def example_values() -> dict[str, str]:
-    lines = [line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith("#")]
-    return {name: shlex.split(value)[0] if value else "" for name, _, value in (line.partition("=") for line in lines)}
-
-
-def written() -> dict[str, Any]:
-    """The file as it is written, anchors merged, variables in place."""
-    return yaml.safe_load(COMPOSE.read_text())
 
 
 def has_compose() -> bool:
@@ -64,17 +51,6 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         found = json.loads(resolved.stdout)["services"]
         return json.loads(json.dumps(found).replace("$$", "$"))
     return resolve(written()["services"], values)
-
-
-def resolve(node: Any, values: dict[str, str]) -> Any:
-    """The part of the file with its variables' values, as compose puts them: into strings, after parsing."""
-    if isinstance(node, dict):
-        return {name: resolve(value, values) for name, value in node.items()}
-    if isinstance(node, list):
-        return [resolve(value, values) for value in node]
-    if isinstance(node, str):
-        return VARIABLE.sub(lambda m: values.get(m[1]) or m[2] or "", node).replace("$$", "$")
-    return node
 
 
 def airflow_services(services: dict[str, Any]) -> dict[str, Any]:

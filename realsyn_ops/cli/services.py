@@ -20,20 +20,6 @@ PROJECT = Path(__file__).resolve().parents[2]
 MIN_FREE_BYTES = 6 * 2**30
 
 
-PRELOAD = """\
-# Written by `realsyn up`. The scheduler imports what tasks import, once: its task processes are forked from it.
-import importlib
-import sys
-
-if "scheduler" in sys.argv[1:]:
-    for name in {modules!r}:
-        importlib.import_module(name)
-"""
-PRELOADED = ("pandas", "lance", "boto3", "scipy.sparse.csgraph", "scipy.fft", "faiss", "timm",
-             "transformers.models.llama.modeling_llama", "spacy", "great_expectations")  # fmt: skip
-"""Libraries whose import costs a task seconds. None starts threads when it is only imported, so forking is safe."""
-
-
 @dataclass(frozen=True)
 class Endpoints:
     """Ports and secrets of one home folder, drawn once and kept, so that a restart finds its data."""
@@ -257,7 +243,7 @@ class Stack:
         password = self.endpoints.admin_password
         passwords.write_text(json.dumps({"admin": password, "viewer": password}))
         (folder / "config").mkdir(exist_ok=True)
-        (folder / "config" / "airflow_local_settings.py").write_text(PRELOAD.format(modules=PRELOADED))
+        shutil.copy(PROJECT / "docker" / "airflow_local_settings.py", folder / "config")
         airflow = Path(sys.executable).parent / "airflow"
         self.airflow.start([str(airflow), "standalone"], env=self.airflow_env(), cwd=self.home)
 

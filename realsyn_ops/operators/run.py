@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from realsyn_ops.io.storage import Bucket
     from realsyn_ops.presets import Preset
 
+STORE_PATIENCE_S = 120.0
+"""How long a task waits for an object store that is away, before it counts as a failed try."""
+
 Work = dict[str, str]
 """What XCom carries from task to task: ``staging``, the run's folder, and ``shard``, a name in it. Never data."""
 
 DEFAULT_ARGS = {
-    "retries": 2,
-    "retry_delay": timedelta(seconds=20),
-    "retry_exponential_backoff": True,
+    "retries": 4,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": 2,  # a factor: True would be 1
     "retry_policy": ExceptionRetryPolicy(
         rules=[
             RetryRule("realsyn_ops.errors.PermanentError", action=RetryAction.FAIL, reason="trying again cannot help"),
@@ -51,6 +54,7 @@ def bucket_behind(connection: Connection, extra: Mapping[str, str]) -> "Bucket":
         connection.login or None,
         connection.password or None,
         extra.get("region_name", "us-east-1"),
+        STORE_PATIENCE_S,
     )
 
 
