@@ -98,6 +98,18 @@ def test_tasks_go_to_the_cpu_worker_and_the_gpu_worker_has_a_device_and_its_own_
     assert gpu["image"] != cpu["image"]
 
 
+def test_tasks_with_models_go_to_the_gpu_worker_where_env_says_so_and_the_pools_are_made() -> None:
+    values = example_values() | {"REALSYN_MODEL_QUEUE": "gpu"}
+    services = resolve(written()["services"], values)
+    assert services["airflow-scheduler"]["environment"]["REALSYN_MODEL_QUEUE"] == "gpu"
+    assert services["worker-gpu"]["command"][-1] == "gpu"
+    init = services["airflow-init"]
+    shared = init["environment"]
+    for pool, slots in (("REALSYN_MODEL_POOL", "MODEL_SLOTS"), ("REALSYN_MEMORY_POOL", "MEMORY_SLOTS")):
+        assert f'airflow pools set {shared[pool]} "${slots}" ' in init["command"][2]
+        assert shared[slots] == "2"
+
+
 def test_ray_nodes_are_set_up_like_airflows_workers_and_ray_knows_their_options(services: dict[str, Any]) -> None:
     worker = services["worker-cpu"]
     for name in ("ray-head", "ray-worker"):
@@ -150,7 +162,9 @@ def test_compose_sets_every_setting_and_nothing_else(services: dict[str, Any], m
     for name, value in mine.items():
         monkeypatch.setenv(name, value)
     assert {k: v for k, v in Settings().model_dump().items() if v != defaults[k]} == {
-        "models_path": Path("/opt/realsyn/models")
+        "models_path": Path("/opt/realsyn/models"),
+        "model_pool": "models",
+        "memory_pool": "memory",
     }
 
 
@@ -257,8 +271,12 @@ def test_the_init_service_writes_both_passwords_where_the_server_looks(
     services: dict[str, Any], tmp_path: Path
 ) -> None:
     service = services["airflow-init"]
-    script, migrate = service["command"][2].rstrip().rsplit("\n", 1)
-    assert migrate.strip() == "airflow db migrate"
+    script, *airflow = service["command"][2].rstrip().rsplit("\n", 3)
+    assert [line.split(' "')[0].strip() for line in airflow] == [
+        "airflow db migrate",
+        "airflow pools set models",
+        "airflow pools set memory",
+    ]
     path = tmp_path / "passwords.json"
     env = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",

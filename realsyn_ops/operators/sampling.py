@@ -17,6 +17,7 @@ from realsyn_ops.operators.changes import changelog_files
 from realsyn_ops.operators.duplicates import near_survivors
 from realsyn_ops.operators.kept_arrays import unit_matrix
 from realsyn_ops.operators.made_with import corpus_limits, image_policies, pair_models
+from realsyn_ops.operators.places import whole_corpus
 from realsyn_ops.operators.publishing import run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
 from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging, preset_models
@@ -38,7 +39,7 @@ SELECTION = "selection.parquet"
 """The release's selection: keys in order, each with its image cluster, similarity and smallest scale."""
 
 
-@task
+@task(**whole_corpus())
 def fit(**context: Any) -> str:
     """The image clusters of the balance: their codebook's version. Fitted by the first release, or where a run says."""
     from realsyn_ops.io.corpus import Corpus
@@ -80,7 +81,7 @@ def plan(codebook: str, **context: Any) -> Work:
     return {"staging": Staging.create(bucket, "release_dataset", version, chosen).prefix, "shard": version}
 
 
-@task
+@task(**whole_corpus())
 def select(work: Work) -> list[Work]:
     """Bound the similarity, solve the caps of the image clusters for the wanted sizes; returns the release's shards."""
     import pyarrow.compute as pc
