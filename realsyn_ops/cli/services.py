@@ -25,20 +25,6 @@ USERS = {"admin": "admin", "operator": "user", "viewer": "viewer"}
 """Users of the embedded Airflow and their roles: `user` may trigger Dags, `viewer` may look."""
 
 
-PRELOAD = """\
-# Written by `realsyn up`. The scheduler imports what tasks import, once: its task processes are forked from it.
-import importlib
-import sys
-
-if "scheduler" in sys.argv[1:]:
-    for name in {modules!r}:
-        importlib.import_module(name)
-"""
-PRELOADED = ("pandas", "lance", "boto3", "scipy.sparse.csgraph", "scipy.fft", "faiss", "timm",
-             "transformers.models.llama.modeling_llama", "spacy", "great_expectations")  # fmt: skip
-"""Libraries whose import costs a task seconds. None starts threads when it is only imported, so forking is safe."""
-
-
 @dataclass(frozen=True)
 class Endpoints:
     """Ports and secrets of one home folder, drawn once and kept, so that a restart finds its data."""
@@ -276,7 +262,7 @@ class Stack:
         folder = self.airflow_home
         self.write_passwords()
         (folder / "config").mkdir(exist_ok=True)
-        (folder / "config" / "airflow_local_settings.py").write_text(PRELOAD.format(modules=PRELOADED))
+        shutil.copy(PROJECT / "docker" / "airflow_local_settings.py", folder / "config")
         airflow = Path(sys.executable).parent / "airflow"
         self.airflow.start([str(airflow), "standalone"], env=self.airflow_env(), cwd=self.home)
 

@@ -10,11 +10,21 @@ from typing import Any, BinaryIO
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.client import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+)
 
 from realsyn_ops.errors import PermanentError, TransientError
 
 _READ_AHEAD_BYTES = 2**22
+_TRIES = 5
+_CONNECT_TIMEOUT_S = 10
+_ASK_AGAIN_S = 2.0
+_AWAY = (EndpointConnectionError, ConnectTimeoutError, ConnectionClosedError)
 _FULL_CODES = {"InternalError", "500", "507"}
 _TRANSIENT_CODES = {
     "507",
@@ -43,17 +53,22 @@ class ObjectInfo:
 @dataclass(frozen=True)
 class Bucket:
     """A bucket behind an S3 endpoint. Calls raise TransientError when the service does not answer well, PermanentError
-    when the object is not there or the credentials do not fit."""
+    when the object is not there or the credentials do not fit.
+
+    A store that is away (nobody listens at its address) is waited for ``patience_s`` seconds, about; then a call is one
+    that was not answered. A store that answers, but not well, is asked five times.
+    """
 
     name: str
     endpoint_url: str | None = None
     access_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     region: str = "us-east-1"
+    patience_s: float = 0
 
     @cached_property
     def _s3(self) -> Any:
-        return boto3.client(
+        client = boto3.client(
             "s3",
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self.access_key,
@@ -61,11 +76,26 @@ class Bucket:
             region_name=self.region,
             config=Config(
                 s3={"addressing_style": "path" if self.endpoint_url else "auto"},
-                retries={"mode": "standard", "max_attempts": 5},
+                retries={"mode": "standard", "max_attempts": _TRIES},
+                connect_timeout=_CONNECT_TIMEOUT_S,
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
         )
+        if self.patience_s:
+            client.meta.events.register_first("needs-retry.s3", self._wait_for_store)
+        return client
+
+    def _wait_for_store(
+        self, *, attempts: int, response: tuple[Any, Any] | None, caught_exception: Exception | None, **_: Any
+    ) -> float | None:
+        """Seconds until botocore asks again, None to leave it to botocore's own rules.
+
+        A store that has come back may answer 5xx until it knows all its volumes: who has waited, waits for that too.
+        """
+        is_starting = attempts > _TRIES and response is not None and response[0].status_code >= 500
+        is_away = isinstance(caught_exception, _AWAY) or is_starting
+        return _ASK_AGAIN_S if is_away and attempts * _ASK_AGAIN_S <= self.patience_s else None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the client, which belongs to its process: a copy for another one makes its own."""
@@ -84,6 +114,8 @@ class Bucket:
                 options["allow_http"] = "true"
         if self.access_key and self.secret_key:
             options |= {"aws_access_key_id": self.access_key, "aws_secret_access_key": self.secret_key}
+        if self.patience_s:
+            options |= {"client_retry_timeout": f"{self.patience_s:.0f}", "client_max_retries": "1000"}
         return options
 
     def create(self) -> None:

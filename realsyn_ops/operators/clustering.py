@@ -15,6 +15,7 @@ from realsyn_ops.operators.duplicates import alarms, is_within_threshold, publis
 from realsyn_ops.operators.history import judge_day, mean, mean_vectors
 from realsyn_ops.operators.measures import TABLE as MEASURES_TABLE
 from realsyn_ops.operators.measures import day_measures
+from realsyn_ops.operators.places import whole_corpus
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
 from realsyn_ops.operators.publishing import event_extra, one_table, vector_checks
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging
@@ -71,7 +72,7 @@ def count_words(shards: list[Work]) -> list[Work]:
     return works
 
 
-@task
+@task(**whole_corpus())
 def fit(shards: list[Work]) -> list[Work]:
     """The clusters of the codebook, fitted on the first day and where the run says so; the records that are new."""
     staging, chosen = _opened(next(iter(shards)))
@@ -92,7 +93,7 @@ def assign(staging: "Staging", work: Work) -> None:
     links.assign(staging, linked.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
 
 
-@task
+@task(**whole_corpus())
 def arrange(shards: list[Work]) -> list[Work]:
     """Put known and new sentences together, and cut the clusters into ranges that fit the memory budget."""
     works = list(shards)
@@ -101,13 +102,13 @@ def arrange(shards: list[Work]) -> list[Work]:
         return links.arrange(staging, linked.SENTENCES, works)
 
 
-@shard_step(linked.LINK)
+@shard_step(linked.LINK, place=whole_corpus())
 def link(staging: "Staging", work: Work) -> None:
     """Link the new sentences of a shard, a range of clusters, with those they are near to."""
     links.link(staging, linked.SENTENCES, work, min_similarity=_chosen(staging).min_similarity)
 
 
-@task
+@task(**whole_corpus())
 def deduplicate(ranges: list[Work]) -> Work:
     """Group near-duplicates over all days: the longest sentence survives, then the smallest key."""
     from realsyn_ops.io import schemas

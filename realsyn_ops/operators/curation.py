@@ -11,6 +11,7 @@ from realsyn_ops.image_header import DECODED_SIDE_PX
 from realsyn_ops.operators import assets, codebooks, linked, links
 from realsyn_ops.operators.duplicates import alarms, is_within_threshold, publish_groups, regroup, source_losses
 from realsyn_ops.operators.history import judge_day, mean, mean_vectors
+from realsyn_ops.operators.places import whole_corpus, with_models
 from realsyn_ops.operators.planning import chosen_models, day_rows, shard_works, staged_plan
 from realsyn_ops.operators.policies import judge_images, load_policies, policy_names
 from realsyn_ops.operators.publishing import event_extra, one_table, vector_checks
@@ -60,7 +61,7 @@ def plan(**context: Any) -> list[Work]:
     return shard_works(staging, images.num_rows, chosen.shard_images)
 
 
-@shard_step(STAGE)
+@shard_step(STAGE, place=with_models())
 def embed(staging: "Staging", work: Work) -> None:
     """Judge a shard's images by the paper's rules and the deployment's policies; hash and embed those that pass."""
     from dataclasses import asdict, fields
@@ -140,7 +141,7 @@ def embed(staging: "Staging", work: Work) -> None:
     staging.write(STAGE, work["shard"], tables, counts)
 
 
-@task
+@task(**whole_corpus())
 def fit(shards: list[Work]) -> list[Work]:
     """The clusters of the codebook, fitted on the first day and where the run says so; the records that are new."""
     staging, chosen = _opened(next(iter(shards)))
@@ -161,7 +162,7 @@ def assign(staging: "Staging", work: Work) -> None:
     links.assign(staging, linked.IMAGES, work, min_similarity=_chosen(staging).min_visual_similarity)
 
 
-@task
+@task(**whole_corpus())
 def arrange(shards: list[Work]) -> list[Work]:
     """Put known and new images together, and cut the clusters into ranges that fit the memory budget."""
     works = list(shards)
@@ -170,13 +171,13 @@ def arrange(shards: list[Work]) -> list[Work]:
         return links.arrange(staging, linked.IMAGES, works)
 
 
-@shard_step(linked.LINK)
+@shard_step(linked.LINK, place=whole_corpus())
 def link(staging: "Staging", work: Work) -> None:
     """Link the new images of a shard, a range of clusters, with those they are near to."""
     links.link(staging, linked.IMAGES, work, min_similarity=_chosen(staging).min_visual_similarity)
 
 
-@task
+@task(**whole_corpus())
 def deduplicate(ranges: list[Work]) -> Work:
     """Group near-duplicates over all days and name each group's survivor: the largest image, then the smallest key."""
     from realsyn_ops.io import schemas

@@ -15,6 +15,7 @@ from realsyn_ops.operators import assets
 from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.measured_arms import COLUMNS, arm_texts
 from realsyn_ops.operators.measured_inputs import arm_inputs
+from realsyn_ops.operators.places import whole_corpus, with_models
 from realsyn_ops.operators.run import (
     Work,
     by_reason,
@@ -73,7 +74,7 @@ def plan(**context: Any) -> Work:
     return {"staging": Staging.create(bucket, "measure_release", version, chosen).prefix, "shard": version}
 
 
-@task
+@task(**whole_corpus())
 def gather(work: Work) -> list[Work]:
     """Find the texts of each arm; returns a training for each seed of those that there are."""
     import pyarrow as pa
@@ -110,7 +111,7 @@ def gather(work: Work) -> list[Work]:
     return [{"staging": staging.prefix, "shard": f"{arm}-{seed}"} for arm in arms for seed in seeds]
 
 
-@shard_step(TRAIN)
+@shard_step(TRAIN, place=with_models())
 def train(staging: "Staging", work: Work) -> dict[str, Any]:
     """A shard is a training: a model on an arm from a seed, evaluated on every set."""
     from pathlib import Path

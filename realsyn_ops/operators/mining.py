@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.measures import key_range
+from realsyn_ops.operators.places import whole_corpus, with_models
 from realsyn_ops.operators.planning import chosen_models, shard_works
 from realsyn_ops.operators.publishing import gate_extra, run_gate
 from realsyn_ops.operators.run import Work, by_reason, digest, measured, open_bucket, open_staging, resolved_preset
@@ -83,7 +84,7 @@ def count(staging: "Staging", work: Work) -> None:
     staging.write(COUNT, work["shard"], tables, {"sentences": len(texts)})
 
 
-@task
+@task(**whole_corpus())
 def merge(shards: list[Work]) -> list[Work]:
     """The most frequent phrases, a bucket of stems at a time; and shards of these and the base tags, to embed."""
     import pyarrow as pa
@@ -109,7 +110,7 @@ def merge(shards: list[Work]) -> list[Work]:
     return shard_works(staging, phrases.num_rows, chosen.shard_phrases)
 
 
-@shard_step(EMBED)
+@shard_step(EMBED, place=with_models())
 def embed(staging: "Staging", work: Work) -> None:
     """The encoder's vectors of a shard of phrases, as a tagger will ask for them."""
     import pyarrow as pa
@@ -125,7 +126,7 @@ def embed(staging: "Staging", work: Work) -> None:
     staging.write(EMBED, work["shard"], {"vectors": pa.table({"vector": lists})}, {"phrases": stop - start})
 
 
-@task
+@task(**whole_corpus())
 def rank(shards: list[Work]) -> Work:
     """Measure how well images agree with each phrase, and choose those that extend the base list."""
     import numpy as np

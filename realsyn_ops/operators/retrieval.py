@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from realsyn_ops.operators import pair_rules
 from realsyn_ops.operators.codebooks import published_codebook
 from realsyn_ops.operators.linked import SENTENCES
+from realsyn_ops.operators.places import whole_corpus
 from realsyn_ops.operators.run import Work, digest, measured, open_bucket, open_staging, preset_models
 from realsyn_ops.operators.search import PREPARE, RETRIEVE, calibrate, measure_recall, paired_rows, shard_texts
 from realsyn_ops.operators.shard_steps import shard_step
@@ -72,7 +73,7 @@ def plan(**context: Any) -> Work:
     return {"staging": staging.prefix, "shard": "all"}
 
 
-@task
+@task(**whole_corpus())
 def prepare(work: Work) -> list[Work]:
     """What has changed since the pairs in force were made, how images are searched, and shards of images to search."""
     import pyarrow as pa
@@ -100,13 +101,13 @@ def prepare(work: Work) -> list[Work]:
     return [{"staging": staging.prefix, "shard": f"{start}-{stop}-{name}", "prepared": name} for start, stop in bounds]
 
 
-@shard_step(RETRIEVE)
+@shard_step(RETRIEVE, place=whole_corpus())
 def retrieve(staging: "Staging", work: Work) -> None:
     """The realistic texts of a shard of images: over all sentences, or those in force and the new ones."""
     _stage_texts(staging, PairPlan.from_json(staging.plan_json()), work)
 
 
-@task
+@task(**whole_corpus())
 def collect(shards: list[Work]) -> list[Work]:
     """The images whose texts have changed, as shards to synthesize; and how well the exact search was met."""
     import pyarrow as pa

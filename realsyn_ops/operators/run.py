@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from realsyn_ops.presets import Preset
 
 log = logging.getLogger(__name__)
+STORE_PATIENCE_S = 120.0
+"""How long a task waits for an object store that is away, before it counts as a failed try."""
 
 Work = dict[str, str]
 """What XCom carries from task to task: ``staging``, the run's folder, and ``shard``, a name in it. Never data."""
@@ -31,9 +33,9 @@ SHARD_TIMEOUT = timedelta(minutes=settings().shard_timeout_minutes)
 """For tasks that make one shard; others have the longer one of `DEFAULT_ARGS`."""
 DEFAULT_ARGS = {
     "execution_timeout": timedelta(minutes=settings().task_timeout_minutes),
-    "retries": 2,
-    "retry_delay": timedelta(seconds=20),
-    "retry_exponential_backoff": True,
+    "retries": 4,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": 2,  # a factor: True would be 1
     "retry_policy": ExceptionRetryPolicy(
         rules=[
             RetryRule("realsyn_ops.errors.PermanentError", action=RetryAction.FAIL, reason="trying again cannot help"),
@@ -58,6 +60,7 @@ def bucket_behind(connection: Connection, extra: Mapping[str, str]) -> "Bucket":
         connection.login or None,
         connection.password or None,
         extra.get("region_name", "us-east-1"),
+        STORE_PATIENCE_S,
     )
 
 

@@ -19,6 +19,7 @@ from realsyn_ops.operators.kept_arrays import unit_matrix
 from realsyn_ops.operators.lineage import tell_folder
 from realsyn_ops.operators.made_with import corpus_limits, image_policies, pair_models
 from realsyn_ops.operators.metrics import tell_day
+from realsyn_ops.operators.places import whole_corpus
 from realsyn_ops.operators.publishing import gate_extra, run_gate
 from realsyn_ops.operators.reporting import build_gallery, build_report, funnel
 from realsyn_ops.operators.run import (
@@ -49,7 +50,7 @@ SELECTION = "selection.parquet"
 """The release's selection: keys in order, each with its image cluster, similarity and smallest scale."""
 
 
-@task
+@task(**whole_corpus())
 def fit(**context: Any) -> str:
     """The image clusters of the balance: their codebook's version. Fitted by the first release, or where a run says."""
     from realsyn_ops.io.corpus import Corpus
@@ -91,7 +92,7 @@ def plan(codebook: str, **context: Any) -> Work:
     return {"staging": Staging.create(bucket, "release_dataset", version, chosen).prefix, "shard": version}
 
 
-@task
+@task(**whole_corpus())
 def select(work: Work) -> list[Work]:
     """Bound the similarity, solve the caps of the image clusters for the wanted sizes; returns the release's shards."""
     import pyarrow.compute as pc

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.operators.measures import key_range, known_measures
+from realsyn_ops.operators.places import with_models
 from realsyn_ops.operators.run import Work, by_reason, resolved_preset
 from realsyn_ops.operators.shard_steps import shard_step
 from realsyn_ops.plans import ClusterPlan
@@ -52,7 +53,7 @@ def filter_shard(staging: "Staging", work: Work) -> dict[str, int]:
     return cost
 
 
-@shard_step(SCORE)
+@shard_step(SCORE, place=with_models())
 def score(staging: "Staging", work: Work) -> dict[str, int]:
     """Entropy and perplexity of a shard's sentences (the semantic filter), then embeddings of those that pass."""
     import numpy as np

@@ -5,6 +5,7 @@ Dag is loaded; what a Dag's other tasks get from it is the same list of works in
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
@@ -21,9 +22,12 @@ Body = Callable[..., "dict[str, Any] | None"]
 class ShardStep:
     """What `shard_step` makes of a function."""
 
-    def __init__(self, stage: str, body: Body, asked: Mapping[str, Callable[[], Any]]) -> None:
+    def __init__(
+        self, stage: str, body: Body, place: Mapping[str, Any], asked: Mapping[str, Callable[[], Any]]
+    ) -> None:
         self.stage = stage
         self.body = body
+        self.place = place
         self.asked = asked
         self.__doc__ = body.__doc__
 
@@ -58,14 +62,17 @@ class ShardStep:
 
         mapped.__name__ = mapped.__qualname__ = name
         mapped.__doc__ = self.body.__doc__
-        return task(execution_timeout=SHARD_TIMEOUT)(mapped).expand(work=work)
+        return task(execution_timeout=SHARD_TIMEOUT, **self.place)(mapped).expand(work=work)
 
 
-def shard_step(stage: str, **asked: Callable[[], Any]) -> Callable[[Body], ShardStep]:
+def shard_step(
+    stage: str, *, place: Mapping[str, Any] = MappingProxyType({}), **asked: Callable[[], Any]
+) -> Callable[[Body], ShardStep]:
     """Make a step of ``body(staging, work, **given)``, which writes the shard `work` of `stage` and nothing else.
 
     The function must not ask Airflow for anything: it may run where there is none. What it needs of it (a key from a
     Connection) is named with the function that asks: ``@shard_step(STAGE, api_key=rewriter_key)``. It may return
-    numbers of this run that are kept with its cost.
+    numbers of this run that are kept with its cost. ``place`` is where its mapped tasks run (`operators/places.py`); on
+    a Ray cluster its nodes say that.
     """
-    return lambda body: ShardStep(stage, body, asked)
+    return lambda body: ShardStep(stage, body, place, asked)

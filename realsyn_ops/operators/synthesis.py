@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.image_header import DECODED_SIDE_PX
+from realsyn_ops.operators.places import with_models
 from realsyn_ops.operators.retrieval import COLLECT, SYNTHESIZE
 from realsyn_ops.operators.rewriting import open_rewriter, write_captions, write_texts
 from realsyn_ops.operators.run import Work, by_reason, captioner_key, digest, resolved_preset, rewriter_key
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from realsyn_ops.stages.synthesize import Synthesis
 
 
-@shard_step(SYNTHESIZE, api_key=rewriter_key, captioner_api_key=captioner_key)
+@shard_step(SYNTHESIZE, place=with_models(), api_key=rewriter_key, captioner_api_key=captioner_key)
 def synthesize(staging: "Staging", work: Work, *, api_key: str, captioner_api_key: str) -> dict[str, Any]:
     """Caption, tag and rewrite a shard of images; answers already known are not asked for again."""
     import numpy as np

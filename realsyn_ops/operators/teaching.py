@@ -19,6 +19,7 @@ from realsyn_ops.errors import PermanentError
 from realsyn_ops.operators import assets
 from realsyn_ops.operators.lessons import ASK, DRAW, TRIPLE, accepted_lessons, identity, image_clusters, triples_of
 from realsyn_ops.operators.lineage import tell_folder
+from realsyn_ops.operators.places import with_models
 from realsyn_ops.operators.rewriting import open_rewriter, write_texts
 from realsyn_ops.operators.run import (
     Work,
@@ -108,7 +109,7 @@ def draw(work: Work) -> list[Work]:
     return [{"staging": staging.prefix, "shard": f"{start}-{stop}"} for start, stop in shards]
 
 
-@shard_step(ASK, api_key=rewriter_key)
+@shard_step(ASK, place=with_models(), api_key=rewriter_key)
 def ask(staging: "Staging", work: Work, *, api_key: str) -> dict[str, Any]:
     """Ask the teacher about a shard of triples; the grounding gate says which answers are lessons."""
     import pyarrow as pa

@@ -26,3 +26,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     finally:
         stack.down()
         receivers.close()
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Home of a demo from empty that nothing disturbed; its services are stopped."""
+    folder = demo_home(tmp_path_factory.mktemp("calm"))
+    done = run_command(folder, "demo", "--documents", str(DOCUMENTS))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return folder

@@ -1,5 +1,6 @@
 """What the tests of the whole flow use: a home of their own, the command line, and waiting for a run."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -23,6 +24,13 @@ def demo_home(folder: Path) -> Path:
         (home() / shared).mkdir(parents=True, exist_ok=True)
         (folder / shared).symlink_to(home() / shared)
     return folder
+
+
+def release_files(folder: Path) -> dict[str, str]:
+    """sha256 of every file of the one release under a home folder."""
+    (version,) = [path for path in (folder / "releases").iterdir() if path.is_dir()]
+    files = sorted(path for path in version.rglob("*") if path.is_file())
+    return {f"{version.name}/{p.relative_to(version)}": hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def run_command(
