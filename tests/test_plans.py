@@ -53,7 +53,14 @@ def other_value(name: str, value: Any) -> Any:
         case None:
             return 0.5
         case _:
-            known = {"demo": "clip", "failed": "all", "en": "de", "clusters": "tags", "": "0123456789abcdef"}
+            known = {
+                "demo": "clip",
+                "failed": "all",
+                "en": "de",
+                "clusters": "tags",
+                "warn": "stop",
+                "": "0123456789abcdef",
+            }
             return known.get(value, "2025-02-19")
 
 
@@ -111,6 +118,12 @@ def test_any_other_key_is_refused_by_its_rule(key: object, rule: str) -> None:
         (CuratePlan, "min_visual_similarity", [0, 1.01, -0.9], [0.01, 1]),
         (CuratePlan, "max_source_loss", [0, 1.01], [0.01, 1]),
         (CuratePlan, "max_group_share", [0, 1.01], [0.01, 1]),
+        (CuratePlan, "history", ["", "loud"], ["off", "stop"]),
+        (CuratePlan, "history_days", [2, 366], [3, 365]),
+        (CuratePlan, "max_count_change", [0.99], [1]),
+        (CuratePlan, "max_share_change", [0, 1.01], [0.01, 1]),
+        (CuratePlan, "max_length_change", [0.99], [1]),
+        (CuratePlan, "min_likeness", [-1.01, 1.01], [-1, 1]),
         (ClusterPlan, "shard_sentences", [0], [1]),
         (ClusterPlan, "max_words", [2, 0], [3]),
         (ClusterPlan, "language", ["English", "EN", "e", "en-US"], ["", "de", "ceb"]),
