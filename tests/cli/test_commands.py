@@ -14,7 +14,8 @@ from realsyn_ops.cli.services import PROJECT
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = (
-    "demo", "up", "down", "status", "doctor", "report", "rejects", "trace", "release", "replay", "answers", "bench", "test",
+    "demo", "up", "down", "status", "doctor", "report", "rejects", "trace", "release", "replay", "answers", "bench",
+    "test",
 )  # fmt: skip
 
 
