@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from realsyn_ops.cli import checks
+from realsyn_ops.cli.airflow_api import AirflowApi
 from realsyn_ops.cli.checks import Finding
 from realsyn_ops.cli.deployment import is_elsewhere, open_airflow, open_bucket
 from realsyn_ops.cli.services import Stack
@@ -69,10 +70,20 @@ def look(stack: Stack, *, is_quick: bool) -> Iterator[Finding]:
         yield from _models(preset, bucket, path, is_quick=is_quick)
     if settings().ray_address:
         yield from checks.check_ray()
+    yield from _airflow(stack)
+
+
+def _airflow(stack: Stack) -> Iterator[Finding]:
+    """A process that runs is asked, however ill it is; one that does not is a warning, since nothing here needs it."""
+    runs = is_elsewhere() or stack.airflow.pid() is not None
     try:
-        api = open_airflow(stack)
+        password = stack.endpoints.admin_password
+        is_ours = runs and not is_elsewhere()
+        api = AirflowApi(stack.airflow_url, "admin", password) if is_ours else open_airflow(stack)
     except ServiceError as error:
-        yield Finding("bad" if is_elsewhere() else "warn", "airflow", str(error), "start it; all above needs none")
+        yield Finding(
+            "bad" if runs else "warn", "airflow", str(error), "start it, or see its log; all above needs none"
+        )
     except PermanentError as error:
         yield Finding("warn", "airflow", str(error), "without both it is not looked at")
     else:
