@@ -174,7 +174,8 @@ def test_compose_sets_every_setting_and_nothing_else(services: dict[str, Any], m
     for name, value in mine.items():
         monkeypatch.setenv(name, value)
     assert {k: v for k, v in Settings().model_dump().items() if v != defaults[k]} == {
-        "models_path": Path("/opt/realsyn/models")
+        "models_path": Path("/opt/realsyn/models"),
+        "gallery_path": Path("/opt/airflow/gallery"),
     }
 
 
