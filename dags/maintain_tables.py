@@ -11,6 +11,7 @@ run that finds nothing old enough is skipped; one that was missed is made up for
 
 from airflow.sdk import dag
 
+from realsyn_ops.operators.alerts import ALERTS
 from realsyn_ops.operators.maintenance import forget_versions, look, sweep
 from realsyn_ops.operators.maintenance_params import MAINTAIN
 from realsyn_ops.operators.run import DEFAULT_ARGS
@@ -24,6 +25,7 @@ from realsyn_ops.settings import settings
     max_active_runs=1,
     params=MAINTAIN,
     default_args=DEFAULT_ARGS,
+    **ALERTS,
     doc_md=__doc__,
     tags=["realsyn"],
 )
