@@ -87,15 +87,24 @@ class Bucket:
         return client
 
     def _wait_for_store(
-        self, *, attempts: int, response: tuple[Any, Any] | None, caught_exception: Exception | None, **_: Any
+        self,
+        *,
+        attempts: int,
+        request_dict: dict[str, Any],
+        response: tuple[Any, Any] | None,
+        caught_exception: Exception | None,
+        **_: Any,
     ) -> float | None:
         """Seconds until botocore asks again, None to leave it to botocore's own rules.
 
         A store that has come back may answer 5xx until it knows all its volumes: who has waited, waits for that too.
         """
-        is_starting = attempts > _TRIES and response is not None and response[0].status_code >= 500
-        is_away = isinstance(caught_exception, _AWAY) or is_starting
-        return _ASK_AGAIN_S if is_away and attempts * _ASK_AGAIN_S <= self.patience_s else None
+        context = request_dict["context"]
+        if isinstance(caught_exception, _AWAY):
+            context["was_away"] = True
+        elif not context.get("was_away") or response is None or response[0].status_code < 500:
+            return None
+        return _ASK_AGAIN_S if attempts * _ASK_AGAIN_S <= self.patience_s else None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the client, which belongs to its process: a copy for another one makes its own."""

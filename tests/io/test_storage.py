@@ -149,7 +149,7 @@ def test_a_store_that_comes_back_is_waited_for_by_those_who_have_patience(tmp_pa
     stack = Stack(tmp_path)
     stack.up_store()
     try:
-        bucket = replace(stack.bucket, patience_s=120)
+        bucket = replace(stack.bucket, patience_s=60)
         bucket.put("a/source", b"1")
         bucket.put("a/key", b"2")
         (tmp_path / "local").write_bytes(b"1")
