@@ -24,18 +24,18 @@ _BUILD_TIMEOUT_S = 3600
 class GalleryStore:
     """Indexes of one bucket in one folder. Safe to be asked from many threads."""
 
-    def __init__(self, bucket: Bucket, folder: Path, *, max_pairs: int = MAX_PAIRS) -> None:
+    def __init__(self, bucket: Bucket, folder: Path, *, look_every_s: float = LOOK_EVERY_S) -> None:
         self._bucket = bucket
         self._folder = folder
-        self._max_pairs = max_pairs
+        self._look_every_s = look_every_s
         self._lock = threading.Lock()
         self._index: GalleryIndex | None = None
-        self._looked = -LOOK_EVERY_S
+        self._looked = -look_every_s
         self._builder: threading.Thread | None = None
 
     def index(self) -> GalleryIndex | None:
         """The index to read; None while the first one is being made."""
-        if time.monotonic() - self._looked >= LOOK_EVERY_S and self._lock.acquire(blocking=self._index is None):
+        if time.monotonic() - self._looked >= self._look_every_s and self._lock.acquire(blocking=self._index is None):
             try:
                 self._look()
             finally:
@@ -43,7 +43,7 @@ class GalleryStore:
         return self._index
 
     def _look(self) -> None:
-        if time.monotonic() - self._looked < LOOK_EVERY_S or self._is_building():
+        if time.monotonic() - self._looked < self._look_every_s or self._is_building():
             return
         state = state_of(Corpus(self._bucket))
         self._looked = time.monotonic()
@@ -65,7 +65,7 @@ class GalleryStore:
         """In a process of its own: it takes a core for some minutes, and memory that Airflow gets back."""
         path = self._folder / f"{time.time_ns()}.sqlite"
         bucket = {n: getattr(self._bucket, n) for n in ("name", "endpoint_url", "access_key", "secret_key", "region")}
-        asked = json.dumps({"bucket": bucket, "path": str(path), "max_pairs": self._max_pairs})
+        asked = json.dumps({"bucket": bucket, "path": str(path), "max_pairs": MAX_PAIRS})
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         done = subprocess.run(
             [sys.executable, "-m", "realsyn_ops.page.gallery_index"],
