@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from realsyn_ops.presets import Preset
 
 log = logging.getLogger(__name__)
-STORE_PATIENCE_S = 120.0
-"""How long a task waits for an object store that is away, before it counts as a failed try."""
 
 Work = dict[str, str]
 """What XCom carries from task to task: ``staging``, the run's folder, and ``shard``, a name in it. Never data."""
@@ -60,7 +58,7 @@ def bucket_behind(connection: Connection, extra: Mapping[str, str]) -> "Bucket":
         connection.login or None,
         connection.password or None,
         extra.get("region_name", "us-east-1"),
-        STORE_PATIENCE_S,
+        settings().store_patience_s,
     )
 
 

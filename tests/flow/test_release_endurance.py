@@ -24,6 +24,8 @@ from tests.flow.refusing_proxy import refusing
 
 N_KILLS = 20
 PARAMS: dict[str, Any] = {"seed": 20, "shard_pairs": 10}
+HASTY = {"REALSYN_STORE_PATIENCE_S": "2"}
+"""For a store that will not come back."""
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -134,7 +136,7 @@ def test_a_store_that_answers_503_ends_in_a_clear_error_and_a_clean_rerun(
     with refusing(demo.stack.endpoints.s3_port, refuses) as url:
         env = demo.stack.airflow_env()
         behind = env["AIRFLOW_CONN_REALSYN_S3"].replace(str(demo.stack.endpoints.s3_port), url.rsplit(":", 1)[1])
-        with releases({**env, "AIRFLOW_CONN_REALSYN_S3": behind}, tmp_path) as made:
+        with releases({**env, **HASTY, "AIRFLOW_CONN_REALSYN_S3": behind}, tmp_path) as made:
             made.start()
             assert made.ended() == 1
             assert n_puts[0] > after
@@ -163,7 +165,7 @@ def test_a_full_disk_ends_in_a_clear_error_and_with_more_room_in_the_same_bytes(
             for item in list(demo.stack.bucket.list(prefix)):
                 full.bucket.put(item.key, demo.stack.bucket.get(item.key))
         fill(full.bucket)
-        with releases(full.airflow_env(), tmp_path) as made:
+        with releases(full.airflow_env() | HASTY, tmp_path) as made:
             made.start()
             assert made.ended() == 1
             last = made.errors.read_text().strip().splitlines()[-1]

@@ -92,6 +92,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
         work = clustering.deduplicate.function(linked)
         if audited:
             clustering.audit.function(work)
+        else:
+            Staging(bucket, work["staging"]).put("gates.json", b"{}")
         events = {assets.SENTENCE_CLUSTERS: SimpleNamespace(extra=None)}
         clustering.publish.function(work, outlet_events=events)
         return Staging(bucket, work["staging"])

@@ -19,7 +19,7 @@ def write_corpus(store: Stack, name: str, put_day: Callable[[Bucket, int], None]
     bucket.create()
     extra = urllib.parse.urlencode({"endpoint_url": bucket.endpoint_url})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gates, "audit", lambda frames, docs: [])
+        patch.setattr(gates, "audit", lambda frames, docs, **how: [])
         patch.setenv("AIRFLOW_CONN_REALSYN_S3", f"aws://{bucket.access_key}:{bucket.secret_key}@/?{extra}")
         patch.setenv("REALSYN_BUCKET", bucket.name)
         settings.cache_clear()
