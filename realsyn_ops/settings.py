@@ -53,8 +53,8 @@ class Settings(BaseSettings):
     schedule: str = Field("0 2 * * *", description="Cron of ingest_documents; each run takes the day before.")
     release_schedule: str = Field("0 6 * * *", description="Cron of release_dataset.")
     start_date: str = Field("2026-01-01", description="No scheduled run before this date (YYYY-MM-DD).")
-    store_patience_s: float = Field(
-        120.0, ge=0, description="How long a task waits for an object store that is away, before its try has failed."
+    store_patience_s: int = Field(
+        120, ge=0, description="How long a task waits for an object store that is away, before its try has failed."
     )
     shard_timeout_minutes: int = Field(720, ge=1, description="How long a task that makes one shard may take.")
     task_timeout_minutes: int = Field(2880, ge=1, description="How long any other task may take.")
