@@ -24,6 +24,7 @@ _READ_AHEAD_BYTES = 2**22
 _TRIES = 5
 _CONNECT_TIMEOUT_S = 10
 _ASK_AGAIN_S = 2.0
+_READS = ("HeadObject", "GetObject", "ListObjectsV2")
 _AWAY = (EndpointConnectionError, ConnectTimeoutError, ConnectionClosedError)
 _FULL_CODES = {"InternalError", "500", "507"}
 _TRANSIENT_CODES = {
@@ -93,16 +94,22 @@ class Bucket:
         request_dict: dict[str, Any],
         response: tuple[Any, Any] | None,
         caught_exception: Exception | None,
+        operation: Any,
         **_: Any,
     ) -> float | None:
         """Seconds until botocore asks again, None to leave it to botocore's own rules.
 
         A store that has come back may answer 5xx until it knows all its volumes: who has waited, waits for that too.
+        One that goes away may answer 5xx first: who reads, waits. Who writes does not: its disk may be full.
         """
         context = request_dict["context"]
         if isinstance(caught_exception, _AWAY):
             context["was_away"] = True
-        elif not context.get("was_away") or response is None or response[0].status_code < 500:
+            is_away = True
+        else:
+            is_ill = response is not None and response[0].status_code >= 500
+            is_away = is_ill and (context.get("was_away") or operation.name in _READS)
+        if not is_away:
             return None
         return _ASK_AGAIN_S if attempts * _ASK_AGAIN_S <= self.patience_s else None
 
