@@ -5,8 +5,15 @@ Every run is over at once. ``follower_at`` is when the run of `pair_texts` was q
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import pytest
+
+from realsyn_ops.io.storage import Bucket
+from realsyn_ops.settings import settings
 
 PUBLISHED_AT = "2026-01-01T12:00:00.500000Z"
 
@@ -71,3 +78,20 @@ class RecordingAirflow:
     def _run(self, dag: str, number: int, day: str | None) -> dict[str, Any]:
         values = {"dag_id": dag, "dag_run_id": f"run-{number}", "partition_key": day, "state": "success"}
         return values | {"queued_at": "2026-01-01T11:00:00Z"}
+
+
+@contextmanager
+def deployed(server: RecordingAirflow, bucket: Bucket, patch: pytest.MonkeyPatch) -> Iterator[RecordingAirflow]:
+    """An Airflow and a bucket that the environment names, as a deployment does."""
+    connection = {
+        "conn_type": "aws", "login": bucket.access_key, "password": bucket.secret_key,
+        "extra": {"endpoint_url": bucket.endpoint_url},
+    }  # fmt: skip
+    patch.setenv("AIRFLOW_CONN_REALSYN_S3", json.dumps(connection))
+    patch.setenv("REALSYN_BUCKET", bucket.name)
+    patch.setenv("REALSYN_AIRFLOW_URL", server.url)
+    patch.setenv("REALSYN_AIRFLOW_TOKEN", "secret")
+    settings.cache_clear()
+    yield server
+    server.close()
+    settings.cache_clear()

@@ -16,8 +16,7 @@ from realsyn_ops.io.shards import Staging
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.operators import params
 from realsyn_ops.plans import CuratePlan
-from realsyn_ops.settings import settings
-from tests.cli.recording_airflow import RecordingAirflow
+from tests.cli.recording_airflow import RecordingAirflow, deployed
 
 DAY = "2025-02-18"
 BROKEN = {
@@ -83,19 +82,8 @@ def test_publishing_takes_a_day_off_and_leaves_the_others(bucket: Bucket, stagin
 
 @pytest.fixture
 def airflow(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> Iterator[RecordingAirflow]:
-    server = RecordingAirflow({"curate_images": list(params.CURATE)})
-    connection = {
-        "conn_type": "aws", "login": bucket.access_key, "password": bucket.secret_key,
-        "extra": {"endpoint_url": bucket.endpoint_url},
-    }  # fmt: skip
-    monkeypatch.setenv("AIRFLOW_CONN_REALSYN_S3", json.dumps(connection))
-    monkeypatch.setenv("REALSYN_BUCKET", bucket.name)
-    monkeypatch.setenv("REALSYN_AIRFLOW_URL", server.url)
-    monkeypatch.setenv("REALSYN_AIRFLOW_TOKEN", "secret")
-    settings.cache_clear()
-    yield server
-    server.close()
-    settings.cache_clear()
+    with deployed(RecordingAirflow({"curate_images": list(params.CURATE)}), bucket, monkeypatch) as server:
+        yield server
 
 
 def test_a_replay_runs_the_day_by_the_plan_that_failed(

@@ -17,8 +17,7 @@ from realsyn_ops.errors import BadPlanError, PermanentError, RealSynError, Servi
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.operators import params
 from realsyn_ops.plans import ClusterPlan, CuratePlan
-from realsyn_ops.settings import settings
-from tests.cli.recording_airflow import PUBLISHED_AT, RecordingAirflow
+from tests.cli.recording_airflow import PUBLISHED_AT, RecordingAirflow, deployed
 from tests.report.small_corpus import FIRST, SECOND, record, write_corpus
 
 FORMS = {
@@ -40,20 +39,8 @@ def written(store: object) -> Bucket:
 
 @pytest.fixture
 def airflow(monkeypatch: pytest.MonkeyPatch, written: Bucket) -> Iterator[RecordingAirflow]:
-    """An Airflow and a bucket that the environment names, as a deployment does."""
-    server = RecordingAirflow(FORMS)
-    connection = {
-        "conn_type": "aws", "login": written.access_key, "password": written.secret_key,
-        "extra": {"endpoint_url": written.endpoint_url},
-    }  # fmt: skip
-    monkeypatch.setenv("AIRFLOW_CONN_REALSYN_S3", json.dumps(connection))
-    monkeypatch.setenv("REALSYN_BUCKET", written.name)
-    monkeypatch.setenv("REALSYN_AIRFLOW_URL", server.url)
-    monkeypatch.setenv("REALSYN_AIRFLOW_TOKEN", "secret")
-    settings.cache_clear()
-    yield server
-    server.close()
-    settings.cache_clear()
+    with deployed(RecordingAirflow(FORMS), written, monkeypatch) as server:
+        yield server
 
 
 def replay(tmp_path: Path, *limits: str, day: str = FIRST, dry_run: bool = False, wait: bool = False) -> str:

@@ -19,10 +19,9 @@ from realsyn_ops.operators import params
 from realsyn_ops.operators.takedown_params import TAKEDOWN
 from realsyn_ops.plans import ClusterPlan, CuratePlan
 from realsyn_ops.records import image_key, sentence_key, url_key
-from realsyn_ops.settings import settings
 from realsyn_ops.takedown.picture import similar_images
 from realsyn_ops.tombstones import letters_key
-from tests.cli.recording_airflow import RecordingAirflow
+from tests.cli.recording_airflow import RecordingAirflow, deployed
 from tests.operators.release_corpus import picture, write_pairs
 from tests.report.small_corpus import SECOND, record
 
@@ -45,20 +44,8 @@ def written(store: Stack) -> Bucket:
 
 @pytest.fixture
 def airflow(monkeypatch: pytest.MonkeyPatch, written: Bucket) -> Iterator[RecordingAirflow]:
-    """An Airflow and a bucket that the environment names, as a deployment does."""
-    server = RecordingAirflow(FORMS, follower_at="2026-01-01T12:00:00.500001Z")
-    connection = {
-        "conn_type": "aws", "login": written.access_key, "password": written.secret_key,
-        "extra": {"endpoint_url": written.endpoint_url},
-    }  # fmt: skip
-    monkeypatch.setenv("AIRFLOW_CONN_REALSYN_S3", json.dumps(connection))
-    monkeypatch.setenv("REALSYN_BUCKET", written.name)
-    monkeypatch.setenv("REALSYN_AIRFLOW_URL", server.url)
-    monkeypatch.setenv("REALSYN_AIRFLOW_TOKEN", "secret")
-    settings.cache_clear()
-    yield server
-    server.close()
-    settings.cache_clear()
+    with deployed(RecordingAirflow(FORMS, follower_at="2026-01-01T12:00:00.500001Z"), written, monkeypatch) as server:
+        yield server
 
 
 def command(tmp_path: Path, asked: Asked, *, do_it: bool = False, why: str = "") -> str:
