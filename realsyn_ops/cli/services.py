@@ -180,6 +180,8 @@ class Stack:
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.5,
             "SCHEDULER__ENABLE_HEALTH_CHECK": False,
             "OPENLINEAGE__EXECUTE_IN_THREAD": True,  # a process with Lance's threads must not be forked
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": 1,  # so long a task whose end was not seen keeps its slot
+            "WORKERS__MAX_FAILED_HEARTBEATS": 20,
             "LOGGING__WORKER_LOG_SERVER_PORT": e.worker_port,
             "LOGGING__TRIGGER_LOG_SERVER_PORT": e.triggerer_port,
         }

@@ -1,5 +1,5 @@
 """Five days on real Airflow by the clock, in another order with a backfill of two and late documents, and all at once:
-the same corpus and the same release, and no task tried twice without a cause.
+the same corpus and the same release, and no task tried twice without a cause. At the end a document is taken down.
 
 The first order catches up on a schedule with an empty day at its end, and is released by the clock, too. It freezes the
 codebooks and how images see sentences; the others start from an empty home and these, and with what the rewriter
@@ -7,6 +7,8 @@ answered: a rebuild replays answers, it does not pay for them again.
 """
 
 import hashlib
+import io
+import json
 import subprocess
 import sys
 import time
@@ -16,16 +18,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from realsyn_ops.cli.airflow_api import AirflowApi, Run
 from realsyn_ops.cli.chain import CHAIN, RELEASE, Chain
 from realsyn_ops.cli.demo import RawInput, prepare_models, upload
 from realsyn_ops.cli.services import Stack
+from realsyn_ops.cli.takedown import Asked, run_takedown
 from realsyn_ops.io.corpus import Corpus
+from realsyn_ops.io.release_rows import find_row, scan_rows
 from realsyn_ops.io.releases import versions
 from realsyn_ops.io.storage import Bucket
 from tests.flow.five_days import DAYS, five_days
 from tests.flow.harness import demo_home
+from tests.flow.served_elsewhere import objects_that_hold, serving_document, texts_of_images
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
@@ -145,8 +151,8 @@ def all_at_once(home: Home) -> None:
 
 
 @contextmanager
-def made_by(order: Callable[[Home], None], folder: Path, frozen: Mapping[str, bytes] = {}) -> Iterator[Bucket]:
-    """A bucket in which the days were run in this order and released, and no task was tried twice without a cause."""
+def made_by(order: Callable[[Home], None], folder: Path, frozen: Mapping[str, bytes] = {}) -> Iterator[Home]:
+    """A home in which the days were run in this order and released, and no task was tried twice without a cause."""
     stack = Stack(demo_home(folder), clock=CLOCK if order is by_the_clock else None)
     raw = five_days(stack.home / "input", stack.home / "cache")
     try:
@@ -161,7 +167,7 @@ def made_by(order: Callable[[Home], None], folder: Path, frozen: Mapping[str, by
         order(home)
         assert versions(stack.bucket) or home.chain.run_release()
         home.check_retries()
-        yield stack.bucket
+        yield home
     finally:
         stack.down()
 
@@ -177,7 +183,8 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dic
     """What five days by the clock publish, and what they froze on the way."""
     folder = tmp_path_factory.mktemp("by-the-clock")
     prepare_models(demo_home(folder) / "models")
-    with made_by(by_the_clock, folder / "home") as bucket:
+    with made_by(by_the_clock, folder / "home") as home:
+        bucket = home.stack.bucket
         found = published(bucket)
         assert all(found.values())
         assert {Path(name).name for name in set(found) - set(TABLES)} == {
@@ -192,10 +199,57 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dic
         return found, {o.key: bucket.get(o.key) for prefix in FROZEN for o in bucket.list(prefix)}
 
 
-@pytest.mark.parametrize("order", [by_a_backfill_before_late_documents, all_at_once])
-def test_whatever_the_order_of_the_days_tables_and_release_are_the_same(
-    first: tuple[dict[str, str], dict[str, bytes]], order: Callable[[Home], None], tmp_path: Path
+@pytest.fixture(scope="module")
+def at_once(first: tuple[dict[str, str], dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """All days at once, with what the first order froze; its services still run."""
+    with made_by(all_at_once, tmp_path_factory.mktemp("all-at-once") / "home", first[1]) as home:
+        yield home
+
+
+def test_another_order_with_a_backfill_and_late_documents_ends_in_the_same_tables_and_release(
+    first: tuple[dict[str, str], dict[str, bytes]], tmp_path: Path
 ) -> None:
     wanted, frozen = first
-    with made_by(order, tmp_path / "home", frozen) as bucket:
-        assert published(bucket) == wanted
+    with made_by(by_a_backfill_before_late_documents, tmp_path / "home", frozen) as home:
+        assert published(home.stack.bucket) == wanted
+
+
+def test_all_at_once_ends_in_the_same_tables_and_release(
+    first: tuple[dict[str, str], dict[str, bytes]], at_once: Home
+) -> None:
+    assert published(at_once.stack.bucket) == first[0]
+
+
+def test_a_document_that_serves_other_images_is_taken_down_for_good(at_once: Home) -> None:
+    stack, bucket, corpus = at_once.stack, at_once.stack.bucket, Corpus(at_once.stack.bucket)
+    going, before, known = serving_document(corpus), texts_of_images(corpus), versions(bucket)
+    asked = Asked(documents=[going.document])
+    run_takedown(
+        stack, Console(file=io.StringIO()), asked,
+        why="asked by its author", by="anna", delete_raw=False, do_it=True, as_json=False,
+    )  # fmt: skip
+    (report,) = [json.loads(bucket.get(o.key)) for o in bucket.list("takedowns/") if o.key.endswith("report.json")]
+    assert (report["is_gone"], report["documents"], report["sentences"]) == (True, 1, len(going.sentences))
+    assert {key: objects_that_hold(bucket, text) for key, text in going.sentences.items()} == {
+        key: [] for key in going.sentences
+    }
+    after = texts_of_images(corpus)
+    for image in going.served:
+        kept = [key for key in before[image] if key not in going.sentences]
+        assert after[image] != before[image]
+        assert [key for key in after[image] if key in before[image]] == kept, "what was best of the rest still is"
+        assert set(after[image]).isdisjoint(going.sentences)
+    assert {image: texts for image, texts in after.items() if image not in going.served}.items() <= before.items()
+
+    assert at_once.chain.run_release()
+    (version,) = set(versions(bucket)) - set(known)
+    held = [key for _, rows in scan_rows(bucket, version, ["text1_key", "text2_key", "text3_key"]) for row in
+            rows.to_pylist() for key in row.values()]  # fmt: skip
+    assert held
+    assert set(held).isdisjoint(going.sentences)
+    assert all(find_row(bucket, version, image) is None for image in report["keys"]["images"])
+
+    tables = {table: corpus.digest(table) for table in TABLES}
+    at_once.wait(at_once.trigger("ingest_documents", DAYS.index(going.day)))
+    assert {table: corpus.digest(table) for table in TABLES} == tables, "the same raw day does not bring it back"
+    assert not at_once.chain.run_release(), "and there is nothing new to release"
