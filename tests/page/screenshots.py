@@ -1,18 +1,17 @@
 """`python -m tests.page.screenshots FOLDER`: each view at two widths, over a corpus of made pictures and sentences."""
 
-import shutil
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-from playwright.sync_api import sync_playwright
 
 from realsyn_ops.cli.page_server import page_server, sign_in
 from realsyn_ops.cli.services import Stack
 from realsyn_ops.page.rendering import VIEWS
 from tests.operators.takedown_corpus import put_raw
+from tests.page.chromium import chromium, with_token
 from tests.page.corpus_with_release import write_corpus
 
 SIZES = {"phone": (390, 800), "desk": (1200, 800)}
@@ -41,18 +40,13 @@ def _wait_for_index(url: str, token: str) -> None:
 
 
 def _photograph(url: str, token: str, folder: Path) -> None:
-    with sync_playwright() as playwright:
-        path = shutil.which("chromium") or sys.exit("this needs Debian's package chromium: apt-get install chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         for size, (width, height) in SIZES.items():
-            context = browser.new_context(viewport={"width": width, "height": height})
-            context.set_default_timeout(300_000)
-            context.add_cookies([{"name": "_token", "value": token, "url": url}])
-            tab = context.new_page()
-            for view, name in VIEWS.items():
-                tab.goto(f"{url}/{view}", wait_until="networkidle")
-                tab.screenshot(path=folder / f"{name.lower()}-{size}.jpg", type="jpeg", quality=_QUALITY)
-        browser.close()
+            with with_token(browser, url, token, width=width, height=height) as context:
+                tab = context.new_page()
+                for view, name in VIEWS.items():
+                    tab.goto(f"{url}/{view}", wait_until="networkidle")
+                    tab.screenshot(path=folder / f"{name.lower()}-{size}.jpg", type="jpeg", quality=_QUALITY)
 
 
 if __name__ == "__main__":

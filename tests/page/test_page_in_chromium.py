@@ -1,14 +1,14 @@
 """The page in a real Chromium, over a corpus whose every text is an attack: as each role, and as nobody."""
 
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from realsyn_ops.page.rendering import VIEWS
 from tests.operators.takedown_corpus import DAYS
+from tests.page.chromium import chromium, with_token
 from tests.page.conftest import PREFIX, Page
 from tests.page.hostile_corpus import ATTACKS
 
@@ -17,29 +17,17 @@ PATHS = [
     *(f"/{view}" for view in VIEWS), f"/rejects?day={DAYS[0]}&reason=perceptual_duplicate",
     *(f"/gallery?words={n}" for n in ("heron", "nothing")),
 ]  # fmt: skip
-_ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "these tests need Debian's package chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, headless=True, args=_ARGUMENTS)
+    with chromium() as found:
         yield found
-        found.close()
 
 
 def signed_in(browser: Browser, page: Page, user: str, *, width: int = 1280, theme: str = "light") -> BrowserContext:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
-    context.set_default_timeout(120_000)
-    if user:
-        token = page.clients[user].headers["Authorization"].removeprefix("Bearer ")
-        context.add_cookies([{"name": "_token", "value": token, "url": page.url}])
-    return context
+    token = page.clients[user].headers["Authorization"].removeprefix("Bearer ") if user else ""
+    return with_token(browser, page.url, token, width=width, theme=theme)
 
 
 @pytest.mark.parametrize("user", ["admin", "operator", "viewer"])
@@ -57,7 +45,7 @@ def test_no_view_runs_what_it_shows(browser: Browser, page: Page, user: str) -> 
             assert tab.evaluate("window.hacked") is None, path
             tab.mouse.move(400, 300)
         for attack in ATTACKS:
-            tab.goto(f"{page.url}{PREFIX}/gallery?" + _query(words=attack, source=attack))
+            tab.goto(f"{page.url}{PREFIX}/gallery?" + urlencode({"words": attack, "source": attack}))
             assert tab.evaluate("window.hacked") is None, attack
         assert said == []
 
@@ -121,8 +109,3 @@ def test_airflow_shows_the_page_in_its_navigation(browser: Browser, page: Page) 
         tab = context.new_page()
         tab.goto(f"{page.url}/plugin/realsyn")
         assert tab.frame_locator("iframe").locator("h1").text_content() == "The funnel"
-
-
-def _query(**values: str) -> str:
-
-    return urlencode(values)
