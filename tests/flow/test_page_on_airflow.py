@@ -39,7 +39,7 @@ def viewer(demo: Demo) -> httpx.Client:
 def test_a_picture_is_found_by_itself_and_words_find_what_the_encoder_sees(demo: Demo, viewer: httpx.Client) -> None:
     corpus = Corpus(demo.stack.bucket)
     key = viewer.get("/pairs").json()["pairs"][0]["key"]
-    (content,) = corpus.read("images", ["content"], where=f"key = '{key}'")["content"].to_pylist()
+    (content,) = corpus.read("images", ["data"], where=f"key = '{key}'")["data"].to_pylist()
     found = viewer.post("/seek", files={"picture": ("picture", content)})
     assert found.status_code == 200, found.text
     assert _KEYS.findall(found.text)[0] == key
@@ -77,7 +77,7 @@ def test_the_form_starts_a_dry_run_that_removes_nothing(demo: Demo, viewer: http
     (run,) = [run for run in demo.api.runs("takedown") if run.run_id not in known]
     assert set(wait_for(demo.api, run).values()) == {"skipped"}
     task = next(task for task in demo.api.tasks(run) if task.task == "find")
-    assert "would go" in demo.api.log_end(run, task)
+    assert "would go" in demo.api.log_end(run, task, n_lines=100)
     assert key in operator.get("/takedowns").text
     assert {table: Corpus(bucket).version(table) for table in before} == before
     assert not [*bucket.list("corpus/tombstones/")]
