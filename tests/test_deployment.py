@@ -290,11 +290,12 @@ def test_the_init_service_writes_both_passwords_where_the_server_looks(
     env = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "ADMIN_PASSWORD": "one",
+        "OPERATOR_PASSWORD": "three",
         "VIEWER_PASSWORD": "two",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(path),
     }
     subprocess.run([*service["command"][:2], script], env=env, check=True)
-    assert json.loads(path.read_text()) == {"admin": "one", "viewer": "two"}
+    assert json.loads(path.read_text()) == {"admin": "one", "operator": "three", "viewer": "two"}
     assert path.stat().st_mode & 0o077 == 0
     folder = Path(service["environment"]["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]).parent
     mounted = json.dumps([services[n]["volumes"] for n in ("airflow-init", "airflow-api-server")])
