@@ -20,7 +20,9 @@ from realsyn_ops.settings import settings
 
 @contextmanager
 def open_bucket(stack: Stack) -> Iterator[Bucket]:
-    """The bucket. The embedded object store is started for as long as it takes; Airflow is not needed."""
+    """The bucket. The embedded object store is started for as long as it takes; Airflow is not needed. Raises
+    ServiceError when Airflow runs without its store: what is started for a moment would be taken away from its tasks.
+    """
     connection = os.environ.get(_connection_variable())
     if connection:
         yield bucket_of(connection)
@@ -31,6 +33,8 @@ def open_bucket(stack: Stack) -> Iterator[Bucket]:
             f"or name a deployment's bucket by {_connection_variable()}"
         )
     was_running = stack.seaweed.pid() is not None
+    if not was_running and stack.airflow.pid() is not None:
+        raise ServiceError("the object store has stopped while Airflow runs: ./realsyn up starts it again")
     try:
         stack.up_store()
         yield stack.bucket

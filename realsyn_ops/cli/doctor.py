@@ -61,7 +61,7 @@ def look(stack: Stack, *, is_quick: bool) -> Iterator[Finding]:
         try:
             bucket = opened.enter_context(open_bucket(stack))
         except RealSynError as error:
-            yield Finding("bad", "store", str(error), "see Two ways to run it in docs/operations.md")
+            yield Finding("bad", "store", str(error), "see From red to green in docs/operations.md")
         if bucket is not None:
             yield from checks.check_bucket(bucket)
             if not is_elsewhere():

@@ -1,6 +1,7 @@
 """One S3 bucket as the project uses it: bytes by key, conditional creation, listing. Nothing here knows a data set."""
 
 import io
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from botocore.exceptions import (
 
 from realsyn_ops.errors import PermanentError, TransientError
 
+log = logging.getLogger(__name__)
 _READ_AHEAD_BYTES = 2**22
 _TRIES = 5
 _CONNECT_TIMEOUT_S = 10
@@ -109,9 +111,14 @@ class Bucket:
         else:
             is_ill = response is not None and response[0].status_code >= 500
             is_away = is_ill and (context.get("was_away") or operation.name in _READS)
-        if not is_away:
+        if not is_away or attempts * _ASK_AGAIN_S > self.patience_s:
             return None
-        return _ASK_AGAIN_S if attempts * _ASK_AGAIN_S <= self.patience_s else None
+        if attempts == 1:
+            where = self.endpoint_url or "AWS"
+            log.warning(
+                "%s at %s does not answer: it is waited for, %.0f s at most", self.uri(""), where, self.patience_s
+            )
+        return _ASK_AGAIN_S
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the client, which belongs to its process: a copy for another one makes its own."""

@@ -1,13 +1,15 @@
 """Which bucket a command reads: a deployment's, by the variable its Airflow has, or this home's own."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from realsyn_ops.cli.deployment import bucket_of, open_bucket
+from realsyn_ops.cli.doctor import look
 from realsyn_ops.cli.services import Stack
-from realsyn_ops.errors import PermanentError
+from realsyn_ops.errors import PermanentError, ServiceError
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.settings import settings
 
@@ -66,3 +68,17 @@ def test_the_store_of_a_home_is_left_as_it_was_found(store: Stack, tmp_path: Pat
     with open_bucket(own) as bucket:
         bucket.put("there", b"1")
     assert own.seaweed.pid() is None
+
+
+def test_a_store_that_has_stopped_beside_a_running_airflow_is_not_started_for_a_moment(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    (tmp_path / "seaweedfs").mkdir()
+    stack.airflow.start(["sleep", "60"], env=os.environ, cwd=tmp_path)
+    try:
+        with pytest.raises(ServiceError, match=r"stopped while Airflow runs: ./realsyn up"), open_bucket(stack):
+            pass
+        assert stack.seaweed.pid() is None
+        found = [f for f in look(stack, is_quick=True) if f.level == "bad"]
+        assert ("store", True) in [(f.what, "./realsyn up" in f.seen) for f in found]
+    finally:
+        stack.airflow.stop()

@@ -145,7 +145,9 @@ def test_a_server_that_does_not_answer_is_transient_for_every_call(tmp_path: Pat
     assert all("s3://b/" in str(error) for error in errors)
 
 
-def test_a_store_that_comes_back_is_waited_for_by_those_who_have_patience(tmp_path: Path) -> None:
+def test_a_store_that_comes_back_is_waited_for_by_those_who_have_patience(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     stack = Stack(tmp_path)
     stack.up_store()
     try:
@@ -166,6 +168,9 @@ def test_a_store_that_comes_back_is_waited_for_by_those_who_have_patience(tmp_pa
         stack.down()
     # `delete` comes before or after the others: what they miss then is no failure of the store.
     assert not [error for error in errors if isinstance(error, TransientError)], errors
+    told = [record.getMessage() for record in caplog.records if record.name == "realsyn_ops.io.storage"]
+    assert f"{bucket.uri('')} at {bucket.endpoint_url} does not answer: it is waited for, 60 s at most" in told
+    assert len(told) <= len(CALLS), "a call says it once"
 
 
 @pytest.mark.parametrize(
