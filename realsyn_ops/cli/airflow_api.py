@@ -175,7 +175,7 @@ def _run(values: dict[str, Any]) -> Run:
 def _log_line(entry: Any) -> str:
     if not isinstance(entry, dict):
         return str(entry)
-    text = str(entry.get("event", ""))
+    text = " ".join(str(entry[part]) for part in ("event", "reason") if entry.get(part))
     for problem in entry.get("error_detail") or ():
         text += f" {problem.get('exc_type')}: {problem.get('exc_value')}"
     return text
