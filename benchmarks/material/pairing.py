@@ -127,8 +127,10 @@ class _Search:
     def candidates(self, images: np.ndarray, among: np.ndarray, least: np.ndarray | None = None) -> Candidates:
         """Positions of sentences out of the kept ones at rows `among`, for images (m, d)."""
         paired = self._paired
-        with timed("pair: probes"):
-            probed = probes(self._sight, images)
+        probed = None
+        if least is None:
+            with timed("pair: probes"):
+                probed = probes(self._sight, images)
         parts: list[Candidates] = []
         for start in range(0, max(1, len(among)), self._rows):
             some = among[start : start + self._rows]

@@ -71,7 +71,11 @@ class Search:
         from realsyn_ops.stages.retrieve import merge, probes, search
 
         n_probes = self._chosen.n_probes
-        probed = list(self._quantizer.assign(images, n_probes=n_probes)[0]) if n_probes else probes(self._sight, images)
+        probed = None  # what is no better than known texts is out before anything is probed
+        if n_probes:
+            probed = list(self._quantizer.assign(images, n_probes=n_probes)[0])
+        elif least is None:
+            probed = probes(self._sight, images)
         parts: list[Candidates] = []
         by_day = among[np.argsort(self._sentences.places[among], kind="stable")]
         for positions in _parts(by_day, self._dim):
