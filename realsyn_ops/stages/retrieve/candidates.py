@@ -22,6 +22,8 @@ _BLOCK = 32_768
 _TILE = 4_096
 _FEW = 8
 """Sentences a cluster up to which the product of all pairs costs less than reading heads cluster by cluster."""
+_ASKED = 64
+"""Sentences, best by their heads, that are read for a floor before others are: a high one spares reads."""
 _SPARE = 4
 """Candidates scored in float64 beyond those wanted."""
 _HALF_ERROR = 1e-3
@@ -77,7 +79,8 @@ def search(
     rank[np.argsort(keys, kind="stable")] = np.arange(len(keys))
     order = np.argsort(clusters, kind="stable")
     lists = np.split(order, np.searchsorted(clusters[order], np.arange(1, sight.n_clusters)))
-    corpus = Corpus(sentences, heads, rank, lists)
+    slack = _HALF_ERROR if heads.dtype == np.float16 else 0.0
+    corpus = Corpus(sentences, heads.astype(np.float32, copy=False), rank, lists, slack)
     least = np.full(len(images), -np.inf) if least is None else least
     is_few = probed is None and len(keys) <= _FEW * sight.n_clusters
     for rows in _blocks(is_few & np.isfinite(least)):
@@ -85,9 +88,7 @@ def search(
         seen = vector_heads(vectors, sight.basis)
         if is_few and np.isfinite(least[rows[0]]):
             found.n_scored[rows] = len(keys)
-            positions, scores = newcomers(
-                sight, corpus, clusters, vectors, seen, n_candidates, least=least[rows], slack=_slack(corpus)
-            )
+            positions, scores = newcomers(sight, corpus, clusters, vectors, seen, n_candidates, least=least[rows])
         else:
             probing = Probing(probes(sight, vectors) if probed is None else [probed[row] for row in rows])
             found.n_scored[rows] = probing.sizes(np.array([len(one) for one in lists]))
@@ -119,11 +120,6 @@ def _blocks(is_one: np.ndarray) -> Iterator[np.ndarray]:
     for rows in (np.flatnonzero(is_one), np.flatnonzero(~is_one)):
         for start in range(0, len(rows), _BLOCK):
             yield rows[start : start + _BLOCK]
-
-
-def _slack(corpus: Corpus) -> float:
-    """What products of heads may fall short of the cosine by."""
-    return _HALF_ERROR if corpus.heads.dtype == np.float16 else 0.0
 
 
 def _search(
@@ -162,8 +158,9 @@ def _promised(
         rows, near = _first(corpus, heads, probing.first, asking, n)
     else:
         seen = corpus.by_heads()
-        floor = _nth_best(seen, heads, *_first(seen, heads, probing.first, asking, n), n) - ERROR
-        near = _nearest(seen, heads, heads, probing.by_cluster(asking), floor.astype(np.float32), n, n + _SPARE)[0]
+        width = max(n, _ASKED)
+        floor = _nth_best(seen, heads, *_first(seen, heads, probing.first, asking, width), width) - ERROR
+        near = _nearest(seen, heads, heads, probing.by_cluster(asking), floor.astype(np.float32), width, width)[0]
         rows = asking[(near[asking] >= 0).all(axis=1)]
         near = near[rows]
     return _nth_best(corpus, images, rows, near, n)
@@ -178,7 +175,7 @@ def _first(
     for cluster, mine in grouped(first[asking], asking):
         there = corpus.lists[cluster]
         if len(there) >= width:
-            products = heads[mine] @ corpus.heads[there].astype(np.float32, copy=False).T
+            products = heads[mine] @ corpus.heads[there].T
             rows.append(mine)
             near.append(there[np.argpartition(-products, width - 1, axis=1)[:, :width]])
     return np.concatenate(rows), np.concatenate(near)
@@ -198,12 +195,12 @@ def _nearest(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Positions (-1 for none) and float32 scores (m, kept), best first, of what may be among the best n."""
     best = Best(corpus, images, floor, n, kept)
-    slack = np.float32(_slack(corpus))
+    slack = np.float32(corpus.slack)
     for cluster, rows in by_cluster:
         there = corpus.lists[cluster]
         if not len(there):
             continue
-        others = corpus.heads[there].astype(np.float32, copy=False).T
+        others = corpus.heads[there].T
         for start in range(0, len(rows), _TILE):
             mine = rows[start : start + _TILE]
             i, j = np.divmod(np.flatnonzero(heads[mine] @ others >= floor[mine, None] - slack), len(there))

@@ -15,13 +15,13 @@ _ROWS, _COLUMNS = 1_024, 512
 
 def newcomers(
     sight: Sight, corpus: Corpus, clusters: np.ndarray, images: np.ndarray, heads: np.ndarray, n: int, *,
-    least: np.ndarray, slack: float,
+    least: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Positions (-1 for none) and scores (m, n) of the best sentences of each image with at least its `least` (m,).
 
-    clusters: of the sentences. slack: what the products of heads may fall short of the cosine by, besides ERROR.
+    clusters: of the sentences.
     """
-    first, second = _above(corpus, images, heads, least - ERROR, slack)
+    first, second = _above(corpus, images, heads, least - ERROR)
     scores = corpus.exact(images, first, second)
     kept = scores >= least[first]
     kept[kept] = _is_probed(sight, images, first[kept], clusters[second[kept]])
@@ -35,15 +35,13 @@ def newcomers(
     return positions, found
 
 
-def _above(
-    corpus: Corpus, images: np.ndarray, heads: np.ndarray, floor: np.ndarray, slack: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _above(corpus: Corpus, images: np.ndarray, heads: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of images and sentences whose float32 cosine is no less than the image's floor (m,)."""
     others = np.column_stack([corpus.heads, np.ones(len(corpus.heads))]).astype(np.float32)
     firsts, seconds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for top in range(0, len(images), _ROWS):
         rows = slice(top, top + _ROWS)
-        mine = np.column_stack([heads[rows], slack - floor[rows]]).astype(np.float32)
+        mine = np.column_stack([heads[rows], corpus.slack - floor[rows]]).astype(np.float32)
         found = [np.empty((2, 0), np.int64)]
         for begin in range(0, len(others), _COLUMNS):
             some = others[begin : begin + _COLUMNS]
