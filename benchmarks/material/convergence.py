@@ -25,6 +25,7 @@ from realsyn_ops.stages.dedup import (
     hash_links,
     merge_links,
     near_cells,
+    rows_near,
     text_bands,
     text_identity,
     text_links,
@@ -191,10 +192,9 @@ def _cosine_links(
     for low, high in ranges:
         with timed(f"{name}: links"):
             counts = np.diff(limits)
-            entries = np.flatnonzero((cells >= low) & (cells < high))
+            mine = rows_near(limits, cells, (low, high))
             is_mine = np.zeros(len(counts), bool)
-            is_mine[np.searchsorted(limits, entries, side="right") - 1] = True
-            mine = np.flatnonzero(is_mine)
+            is_mine[mine] = True
             links = cosine_links(
                 vectors.at(mine),
                 np.r_[0, np.cumsum(counts[mine])],

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.material.convergence import default, filled, timed
 from benchmarks.material.whole_corpus import Vectors
 from realsyn_ops.heads import vector_heads
-from realsyn_ops.operators.search import READ_FOR_ONE
+from realsyn_ops.operators.search import FIRST_SPARE, READ_FOR_ONE
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.stages.cluster import Quantizer
 from realsyn_ops.stages.retrieve import Candidates, Sight, assign, choose, merge, probes, search
@@ -59,22 +59,38 @@ def pair_texts(
         before = np.searchsorted(known.images, paired.images[updated])
         paired.positions[updated], paired.similarities[updated] = known.positions[before], known.similarities[before]
         paired.clusters[updated] = known.clusters[before]
+    least = np.full(len(paired.images), -np.inf)
     for start in range(0, len(updated), _SEARCH_IMAGES):
         rows = updated[start : start + _SEARCH_IMAGES]
-        searched = np.append(searched, rows[_update(search_of, images.unit(paired.images[rows]), rows, new)])
+        again = rows[_update(search_of, images.unit(paired.images[rows]), rows, new)]
+        least[again] = _last_scores(paired.positions[again], paired.similarities[again])
+        searched = np.append(searched, again)
     searched = np.sort(searched)
     for start in range(0, len(searched), _SEARCH_IMAGES):
         rows = searched[start : start + _SEARCH_IMAGES]
         vectors = images.unit(paired.images[rows])
         paired.clusters[rows] = _clusters(quantizer, vectors)
-        found = search_of.candidates(vectors, np.arange(len(paired.sentences)))
-        paired.positions[rows], paired.similarities[rows] = search_of.texts(found)
         n_searched += len(rows)
-        n_scored += int(found.n_scored.sum())
+        n_scored += _search_all(search_of, vectors, rows, least[rows])
     return paired, {
         "n_searched": n_searched,
         "share_scored": n_scored / max(1, n_searched * len(paired.sentences)),
     }
+
+
+def _search_all(search_of: "_Search", images: np.ndarray, rows: np.ndarray, least: np.ndarray) -> int:
+    """Give images texts out of all sentences; how many of these were looked at."""
+    everything = np.arange(search_of.n_sentences)
+    n_scored, asking = 0, np.arange(len(rows))
+    for n in (N_TEXTS + FIRST_SPARE, _N_CANDIDATES):
+        if not len(asking):
+            break
+        found = search_of.candidates(images[asking], everything, least[asking], n)
+        positions, similarities = search_of.texts(found)
+        search_of.keep(rows[asking], positions, similarities)
+        n_scored += int(found.n_scored.sum())
+        asking, least = asking[positions[:, -1] < 0], np.full(len(rows), -np.inf)
+    return n_scored
 
 
 def changes(paired: Paired, known: Paired | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,12 +139,17 @@ class _Search:
     def __init__(self, sight: Sight, sentences: Vectors, paired: Paired, memory_bytes: int) -> None:
         self._sight, self._sentences, self._paired = sight, sentences, paired
         self._rows = max(1, memory_bytes // 3 // (4 * sentences.dim))
+        self.n_sentences = len(paired.sentences)
 
-    def candidates(self, images: np.ndarray, among: np.ndarray, least: np.ndarray | None = None) -> Candidates:
+    def candidates(
+        self, images: np.ndarray, among: np.ndarray, least: np.ndarray, n: int = _N_CANDIDATES
+    ) -> Candidates:
         """Positions of sentences out of the kept ones at rows `among`, for images (m, d)."""
         paired = self._paired
-        with timed("pair: probes"):
-            probed = probes(self._sight, images)
+        probed = None
+        if len(among) > self._rows:
+            with timed("pair: probes"):
+                probed = probes(self._sight, images)
         parts: list[Candidates] = []
         for start in range(0, max(1, len(among)), self._rows):
             some = among[start : start + self._rows]
@@ -140,10 +161,10 @@ class _Search:
             with timed("pair: search"):
                 found = search(
                     self._sight, images, vectors, keys=positions, clusters=paired.seen[some],
-                    n_candidates=_N_CANDIDATES, probed=probed, least=least,
+                    n_candidates=n, probed=probed, least=least,
                     heads=paired.heads[some],
                 )  # fmt: skip
-                parts = [merge([*parts, found], n_candidates=_N_CANDIDATES)]
+                parts = [merge([*parts, found], n_candidates=n)]
         return parts[0]
 
     def texts(self, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
@@ -189,8 +210,13 @@ def _update(search_of: _Search, images: np.ndarray, rows: np.ndarray, new: np.nd
     return is_displaced
 
 
+def _last_scores(positions: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+    """(m,) scores of the last texts; -inf where one is missing."""
+    return np.where(positions[:, -1] >= 0, similarities[:, -1].astype(np.float64).round(6), -np.inf)
+
+
 def _is_displaced(known: Candidates, positions: np.ndarray, similarities: np.ndarray) -> np.ndarray:
     """(m,) whether a known text is out although it is better than the last that is in: a new one is too like it."""
-    last = np.where(positions[:, -1] >= 0, similarities[:, -1].astype(np.float64).round(6), -np.inf)
+    last = _last_scores(positions, similarities)
     is_in = (known.keys[:, :, None] == positions[:, None, :]).any(axis=2)
     return (np.isfinite(known.scores) & ~is_in & (known.scores > last[:, None])).any(axis=1)

@@ -106,11 +106,12 @@ def link(staging: "Staging", kind: Kind, work: Work, *, min_similarity: float) -
     import numpy as np
     import pyarrow as pa
 
-    from realsyn_ops.stages.dedup import cosine_links, head_basis, vector_heads
+    from realsyn_ops.stages.dedup import cosine_links, head_basis, rows_near, vector_heads
 
     low, high = map(int, work["shard"].split("-")[:2])
     arranged = staging.read_shard(ARRANGE, work["arranged"], "arranged")
-    mine = _rows_of_range(arranged, low, high)
+    cells, counts = _near(arranged)
+    mine = rows_near(np.r_[0, np.cumsum(counts)], cells, (low, high))
     rows = kind.rows(staging)
     near = arranged["near"].take(pa.array(mine)).combine_chunks()
     centroids = read_centroids(staging, work)
@@ -157,15 +158,6 @@ def _new_keys(staging: "Staging", kind: Kind, keys: list[str]) -> list[str]:
     gone = survivors.keys() - set(keys)
     touched = gone | {survivors[key] for key in gone} | {""}
     return [key for key in keys if key not in survivors or key in touched or survivors[key] in touched]
-
-
-def _rows_of_range(arranged: "pa.Table", low: int, high: int) -> "np.ndarray":
-    """Positions of the rows that linking this range of clusters needs."""
-    import numpy as np
-
-    near, counts = _near(arranged)
-    in_range = (near >= low) & (near < high)
-    return np.flatnonzero(np.bincount(np.repeat(np.arange(len(counts)), counts)[in_range], minlength=len(counts)))
 
 
 def _ranges(arranged: "pa.Table", *, n_clusters: int) -> list[tuple[int, int]]:

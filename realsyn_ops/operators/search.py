@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SPARE = 8
 """Candidates beyond those wanted: texts too like a better one are passed over."""
+FIRST_SPARE = 2
+"""So many beyond those wanted first: a search for few reads few, and nearly every image has its texts among them."""
 READ_FOR_ONE = 100
 """Sentences that an image asks for which no other has asked for, about: few images read those alone."""
 CALIBRATE_IMAGES, CALIBRATE_SENTENCES = 20_000, 400_000
@@ -60,21 +62,28 @@ class Search:
         """(m,) the codebook's cluster that each image is nearest to."""
         return self._quantizer.assign(images, n_probes=1)[0][:, 0]
 
-    def candidates(self, images: "np.ndarray", among: "np.ndarray", least: "np.ndarray | None" = None) -> "Candidates":
+    def candidates(
+        self, images: "np.ndarray", among: "np.ndarray", *, least: "np.ndarray | None" = None, n: int = 0
+    ) -> "Candidates":
         """Candidates for images (m, d) out of the sentences at positions ``among``, of the clusters that each probes.
 
         With a number of probes in the plan those are the codebook's nearest, as in the paper. least (m,): the scores
-        below which an image wants none.
+        below which an image wants none. n: how many, 0 for `n_candidates`.
         """
         import numpy as np
 
         from realsyn_ops.stages.retrieve import merge, probes, search
 
         n_probes = self._chosen.n_probes
-        probed = list(self._quantizer.assign(images, n_probes=n_probes)[0]) if n_probes else probes(self._sight, images)
+        n = n or self.n_candidates
+        by_day = list(_parts(among[np.argsort(self._sentences.places[among], kind="stable")], self._dim))
+        probed = None
+        if n_probes:
+            probed = list(self._quantizer.assign(images, n_probes=n_probes)[0])
+        elif len(by_day) > 1:
+            probed = probes(self._sight, images)
         parts: list[Candidates] = []
-        by_day = among[np.argsort(self._sentences.places[among], kind="stable")]
-        for positions in _parts(by_day, self._dim):
+        for positions in by_day:
             vectors: Any = RowsAt(self._sentences, positions)
             if n_probes:
                 vectors = vectors[slice(None)]
@@ -86,9 +95,9 @@ class Search:
                     vectors = vectors[slice(None)]
             found = search(
                 self._sight, images, vectors, keys=positions, clusters=clusters, heads=heads, probed=probed,
-                n_candidates=self.n_candidates, least=least,
+                n_candidates=n, least=least,
             )  # fmt: skip
-            parts = [merge([*parts, found], n_candidates=self.n_candidates)]
+            parts = [merge([*parts, found], n_candidates=n)]
         return parts[0]
 
     def best(self, images: "np.ndarray", among: "np.ndarray") -> "Candidates":
@@ -200,6 +209,7 @@ def shard_texts(staging: "Staging", chosen: PairPlan, work: "Work") -> "tuple[np
     shape = len(mine), chosen.n_texts
     texts = Texts(np.full(shape, -1, np.int64), np.zeros(shape, np.float32))
     clusters = np.empty(len(mine), np.int64)
+    least = np.full(len(mine), -np.inf)
     updated = np.flatnonzero(~is_searched)
     if len(updated):
         new = staging.read_shard(PREPARE, work["prepared"], "sentences")["key"].combine_chunks()
@@ -216,14 +226,18 @@ def shard_texts(staging: "Staging", chosen: PairPlan, work: "Work") -> "tuple[np
         some, rows = search.choose(merge([known, found], n_candidates=search.n_candidates)), updated[better]
         texts.positions[rows], texts.similarities[rows] = some.positions, some.similarities
         is_searched[rows] = _is_displaced(known, some)
+        least[rows] = _last_scores(some)
     searched = np.flatnonzero(is_searched)
-    if len(searched):
-        clusters[searched] = search.clusters(vectors[searched])
-        found = search.candidates(vectors[searched], np.arange(len(sentences)))
+    clusters[searched] = search.clusters(vectors[searched])
+    for n in [search.n_candidates] if chosen.max_uses else [chosen.n_texts + FIRST_SPARE, search.n_candidates]:
+        if not len(searched):
+            break
+        found = search.candidates(vectors[searched], np.arange(len(sentences)), least=least[searched], n=n)
         refused = None if chosen.own_document else _refused(staging, keys.take(searched).to_pylist(), sentences, found)
         some = search.choose(found, refused)
         texts.positions[searched], texts.similarities[searched] = some.positions, some.similarities
-    return mine, clusters, texts, len(searched)
+        searched, least[:] = searched[some.positions[:, -1] < 0], -np.inf
+    return mine, clusters, texts, int(is_searched.sum())
 
 
 def paired_rows(staging: "Staging") -> tuple[KeptRows, KeptRows]:
@@ -272,13 +286,20 @@ def _known(pairs: "pa.Table", sentences: KeptRows, n_candidates: int) -> "Candid
     return known
 
 
+def _last_scores(texts: "Texts") -> "np.ndarray":
+    """(m,) scores of the last texts; -inf where one is missing."""
+    import numpy as np
+
+    last = texts.similarities[:, -1].astype(np.float64).round(6)
+    return np.where(texts.positions[:, -1] >= 0, last, -np.inf)
+
+
 def _is_displaced(known: "Candidates", texts: "Texts") -> "np.ndarray":
     """(m,) whether a known text is out although it is better than the last that is in: a new one is too like it."""
     import numpy as np
 
-    last = np.where(texts.positions[:, -1] >= 0, texts.similarities[:, -1].astype(np.float64).round(6), -np.inf)
     is_in = (known.keys[:, :, None] == texts.positions[:, None, :]).any(axis=2)
-    return (np.isfinite(known.scores) & ~is_in & (known.scores > last[:, None])).any(axis=1)
+    return (np.isfinite(known.scores) & ~is_in & (known.scores > _last_scores(texts)[:, None])).any(axis=1)
 
 
 def _refused(staging: "Staging", keys: list[str], sentences: KeptRows, found: "Candidates") -> "np.ndarray":

@@ -156,6 +156,17 @@ def test_a_new_sentence_too_like_a_text_uncovers_what_that_one_had_hidden(pair: 
     assert (rebuilt, searched) == (after, N_IMAGES)
 
 
+def test_texts_behind_many_that_are_alike_are_found(pair: Any) -> None:
+    """The few candidates that are looked for first are one text: more are asked for."""
+    first, second, third = best(IMAGES["i000"], WORDS)
+    alike = {f"s9{i:02d}": (WORDS[first] + 0.02 * unit_rows(10 + i, 1)[0]).astype(np.float16) for i in range(6)}
+    crowded = WORDS | alike
+    assert {*best(IMAGES["i000"], crowded, 5)} <= {first, *alike}
+    texts, searched = pair(IMAGES, crowded, max_text_similarity=0.95)
+    assert texts["i000"] == [best(IMAGES["i000"], crowded, 1)[0], second, third]
+    assert searched == N_IMAGES
+
+
 def test_a_sentence_is_seen_once_and_again_when_its_day_has_other_vectors(
     pair: Any, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

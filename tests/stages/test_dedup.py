@@ -14,6 +14,7 @@ from realsyn_ops.stages.dedup import (
     Groups,
     Kind,
     Links,
+    cosine,
     cosine_links,
     crop_links,
     crop_windows,
@@ -23,6 +24,7 @@ from realsyn_ops.stages.dedup import (
     merge_links,
     near_cells,
     near_duplicates,
+    rows_near,
     text_bands,
     text_identity,
     text_links,
@@ -253,6 +255,10 @@ def link_pairs(links: Links) -> list[tuple[int, int]]:
     return list(zip(links.first.tolist(), links.second.tolist(), strict=True))
 
 
+PER_CELL = st.sampled_from([0, 8, 1_000])
+"""Of old records none, some or all are wide: compared with everything new, not cell by cell."""
+
+
 def days_of(data: st.DataObject, n: int) -> np.ndarray:
     """(n,) the day, of up to four, on which each record arrives."""
     return np.array(data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)), np.int64)
@@ -269,12 +275,15 @@ def test_any_split_into_days_gives_the_links_and_groups_of_a_rebuild(data: st.Da
     limits, cells = cells_of(vectors, n_cells=12, min_similarity=0.9)
     order = np.array(data.draw(st.permutations(range(n))))
     days = np.sort(days_of(data, n))
+    per_cell = data.draw(PER_CELL)
     found: dict[str, list[Links]] = {"vectors": [], "hashes": []}
     for day in np.unique(days):
         here = order[days <= day]
         is_new = days[days <= day] == day
         lists = rows_of(limits, cells, here)
-        found["vectors"].append(cosine_links(vectors[here], *lists, is_new, min_similarity=0.9).at(here))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(cosine, "_PER_CELL", per_cell)
+            found["vectors"].append(cosine_links(vectors[here], *lists, is_new, min_similarity=0.9).at(here))
         found["hashes"].append(hash_links(hashes[here], is_new, max_distance=1).at(here))
     everything = np.ones(n, bool)
     same = vector_identity(vectors)
@@ -325,9 +334,27 @@ def test_links_between_values_give_the_groups_of_links_between_all_records(data:
     assert groups.reason == [None if s == i else expected[i] for i, s in enumerate(survivor)]
 
 
+@pytest.mark.parametrize("per_cell", [0, 300, 1_000_000])
+def test_no_pair_is_lost_where_old_records_are_near_many_cells(per_cell: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some pairs are found from the old record's cells alone, whether it is looked for in them or in everything new."""
+    monkeypatch.setattr(cosine, "_PER_CELL", per_cell)
+    draw = np.random.default_rng(4)
+    old = draw.standard_normal((300, 8))
+    vectors = np.concatenate([old, old + 0.2 * draw.standard_normal((300, 8))])
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    limits, cells = cells_of(vectors, n_cells=12, min_similarity=0.9)
+    is_new = np.arange(600) >= 300
+    first, second = np.nonzero(np.triu(vectors.astype(np.float64) @ vectors.T.astype(np.float64) >= 0.9, 1))
+    first, second = (end[is_new[second]] for end in (first, second))
+    of = [set(part.tolist()) for part in np.split(cells, limits[1:-1])]
+    assert any(not is_new[i] and cells[limits[i]] not in of[j] for i, j in zip(first, second, strict=True))
+    links = cosine_links(vectors, limits, cells, is_new, min_similarity=0.9)
+    assert list(zip(links.first, links.second, strict=True)) == list(zip(first, second, strict=True))
+
+
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 9), st.lists(st.integers(1, 15), max_size=3, unique=True), st.sets(st.integers(0, 79)))
-def test_ranges_of_cells_add_up_to_the_whole(seed: int, cuts: list[int], new: set[int]) -> None:
+@given(st.integers(0, 9), st.lists(st.integers(1, 15), max_size=3, unique=True), st.sets(st.integers(0, 79)), PER_CELL)
+def test_ranges_of_cells_add_up_to_the_whole(seed: int, cuts: list[int], new: set[int], per_cell: int) -> None:
     """Each range holds only the rows that have a cell there."""
     vectors = clumped(80, seed=seed)
     limits, cells = cells_of(vectors, n_cells=16, min_similarity=0.85)
@@ -337,10 +364,12 @@ def test_ranges_of_cells_add_up_to_the_whole(seed: int, cuts: list[int], new: se
     parts = []
     for start, stop in pairwise(edges):
         inside = (cells >= start) & (cells < stop)
-        here = np.flatnonzero(np.add.reduceat(inside, limits[:-1]))
-        part = cosine_links(
-            vectors[here], *rows_of(limits, cells, here), is_new[here], min_similarity=0.85, cell_range=(start, stop)
-        )
+        here = rows_near(limits, cells, (start, stop))
+        assert here.tolist() == np.flatnonzero(np.add.reduceat(inside, limits[:-1])).tolist()
+        mine = vectors[here], *rows_of(limits, cells, here), is_new[here]
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(cosine, "_PER_CELL", per_cell)
+            part = cosine_links(*mine, min_similarity=0.85, cell_range=(start, stop))
         parts.append(part.at(here))
     assert same_links(merge_links(parts), whole)
 

@@ -194,17 +194,25 @@ def test_heads_that_fall_short_of_the_cosine_lose_sentences(sight: Sight) -> Non
     assert not same(search(sight, images, sentences, heads=short, **rules), search(sight, images, sentences, **rules))
 
 
-def test_no_candidate_is_below_what_an_image_has_and_all_others_are_there(sight: Sight) -> None:
-    images, sentences = corpus(60, 3_000, seed=9)
-    rules = {"keys": np.arange(3_000), "clusters": assign(sight, sentences), "n_candidates": 6}
+@pytest.mark.parametrize("n_sentences", [3_000, 300])
+@pytest.mark.parametrize("kept_as", [np.float32, np.float16])
+def test_no_candidate_is_below_what_an_image_has_and_all_others_are_there(
+    sight: Sight, n_sentences: int, kept_as: type
+) -> None:
+    """Whether few sentences meet all images at once, or more of them cluster by cluster."""
+    images, sentences = corpus(1_500, n_sentences, seed=9)
+    rules = {"keys": np.arange(n_sentences), "clusters": assign(sight, sentences), "n_candidates": 6}
     whole = search(sight, images, sentences, **rules)
-    least = whole.scores[:, 2] + np.where(np.arange(60) % 3 == 0, 1.0, 0.0)
-    found = search(sight, images, sentences, least=least, **rules)
-    wanted = whole.scores >= least[:, None]
+    assert (whole.n_scored < n_sentences).any()
+    least = whole.scores[:, 2] + np.where(np.arange(1_500) % 3 == 0, 1.0, 0.0)
+    least[1::3] = -np.inf
+    heads = vector_heads(sentences, sight.basis).astype(kept_as)
+    found = search(sight, images, sentences, least=least, heads=heads, **rules)
+    wanted = np.isfinite(whole.scores) & (whole.scores >= least[:, None])
     assert (found.scores == np.where(wanted, whole.scores, -np.inf)).all()
     assert (found.keys == whole.keys)[wanted].all()
-    assert wanted.any()
-    assert not wanted[::3].any()
+    assert wanted[1::3].sum() > wanted[2::3].sum() > 1_000
+    assert not wanted[::3][np.isfinite(least[::3])].any()
 
 
 @pytest.mark.parametrize(("n_images", "n_sentences"), [(0, 5), (4, 0), (0, 0)])

@@ -10,7 +10,7 @@ what else there is or who came first: the links of a day, added to those of all 
     groups = group([Kind(Reason.SEMANTIC_DUPLICATE, vector_identity(vectors), links)], rank=rank)
 """
 
-from realsyn_ops.stages.dedup.cells import near_cells
+from realsyn_ops.stages.dedup.cells import near_cells, rows_near
 from realsyn_ops.stages.dedup.cosine import cosine_links, head_basis, vector_heads
 from realsyn_ops.stages.dedup.crops import crop_links, crop_windows
 from realsyn_ops.stages.dedup.groups import Groups, Kind, group, near_duplicates
@@ -34,6 +34,7 @@ __all__ = [
     "merge_links",
     "near_cells",
     "near_duplicates",
+    "rows_near",
     "text_bands",
     "text_identity",
     "text_links",

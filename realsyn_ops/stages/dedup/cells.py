@@ -41,6 +41,12 @@ def near_cells(
     return np.cumsum(np.concatenate(counts)), np.concatenate(cells)
 
 
+def rows_near(limits: np.ndarray, cells: np.ndarray, cell_range: tuple[int, int]) -> np.ndarray:
+    """Positions of the rows with a cell in the range, ascending: what linking the range needs."""
+    first, stop = cell_range
+    return np.flatnonzero(np.logical_or.reduceat((cells >= first) & (cells < stop), limits[:-1]))
+
+
 def _distances(centroids: np.ndarray) -> np.ndarray:
     """(k, k) float32 distances of centroids, rounded up."""
     norms = np.einsum("ij,ij->i", centroids, centroids)

@@ -4,7 +4,7 @@ The product is of heads (`realsyn_ops/heads.py`): a part of the whole one's cost
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,8 @@ _MARGIN = 1e-3
 """More than float32 and the bound's own rounding can lose."""
 _HALF_MARGIN = 2.5e-3
 """More than heads kept as float16 can lose: each factor half of 2**-10."""
+_PER_CELL = 128
+"""New rows with all of which a row is compared for what it costs to find it in one more cell."""
 _VERIFIED = 1 << 14
 """So many pairs are verified at a time: what they need of the vectors is read once."""
 
@@ -56,9 +58,14 @@ def cosine_links(
     fresh[records] = is_fresh
     least = min_similarity - (_HALF_MARGIN if heads.dtype == np.float16 else _MARGIN)
     heads = heads.astype(np.float32, copy=False)
+    wide = _wide(limits, records, fresh)
+    new_homes = _new_homes(limits, cells, fresh, cell_range)
+    limits, cells = _narrowed(limits, cells, wide)
     none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     found, waiting, n_waiting = [none], [none[:2]], 0
-    for first, second in _compared(heads, _by_cell(limits, cells, records, fresh, cell_range), least):
+    by_cell = _by_cell(limits, cells, records, fresh, cell_range)
+    far_and_wide = _candidates(heads, wide, new_homes, least, is_same=False)
+    for first, second in chain(far_and_wide, _compared(heads, by_cell, least)):
         waiting.append((first, second))
         n_waiting += len(first)
         if n_waiting >= _VERIFIED:
@@ -66,6 +73,34 @@ def cosine_links(
             waiting, n_waiting = [none[:2]], 0
     found.append(_verified(vectors, waiting, min_similarity))
     return make_links(*(np.concatenate(part) for part in zip(*found, strict=True)))
+
+
+def _wide(limits: np.ndarray, records: np.ndarray, is_new: np.ndarray) -> np.ndarray:
+    """Old records near so many cells that it costs less to compare them with everything new: a hundredth of the
+    records, far from all centroids, has most of the cells."""
+    old = records[~is_new[records]]
+    return old[_PER_CELL * (limits[old + 1] - limits[old]) > is_new.sum()]
+
+
+def _new_homes(
+    limits: np.ndarray, cells: np.ndarray, is_new: np.ndarray, cell_range: tuple[int, int] | None
+) -> np.ndarray:
+    """New records that are at home in the range."""
+    new = np.flatnonzero(is_new)
+    home = cells[limits[new]]
+    first, stop = cell_range or (0, int(cells.max(initial=-1)) + 1)
+    return new[(home >= first) & (home < stop)]
+
+
+def _narrowed(limits: np.ndarray, cells: np.ndarray, wide: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Limits and cells, of the wide records home alone."""
+    counts = np.diff(limits)
+    is_wide = np.zeros(len(counts), bool)
+    is_wide[wide] = True
+    kept = np.repeat(~is_wide, counts)
+    kept[limits[wide]] = True
+    counts[wide] = 1
+    return np.r_[0, np.cumsum(counts)], cells[kept]
 
 
 def _compared(

@@ -52,8 +52,13 @@ def merge_links(parts: Sequence[Links]) -> Links:
 
 def first_holders(values: np.ndarray) -> np.ndarray:
     """(n,) position of the first record with the same value (n,), its own for the first."""
-    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    return first[inverse]
+    order = np.argsort(values)
+    ordered = values[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(values)])
+    holders = np.empty(len(values), np.int64)
+    if len(starts):
+        holders[order] = np.repeat(np.minimum.reduceat(order, starts), np.diff(np.r_[starts, len(values)]))
+    return holders
 
 
 def distinct_values(values: np.ndarray, is_new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

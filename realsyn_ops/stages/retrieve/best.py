@@ -38,17 +38,18 @@ class Rows:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sentences: rows (n, d), heads, the rank of their keys, and positions by cluster."""
+    """Sentences: rows (n, d), heads (n, e + 1) float32, the rank of their keys, and positions by cluster; slack: what
+    products of the heads may fall short of the cosine by."""
 
     rows: np.ndarray | Rows
     heads: np.ndarray
     rank: np.ndarray
     lists: list[np.ndarray]
+    slack: float
 
     def by_heads(self) -> "Corpus":
         """The same sentences with their heads for rows."""
-        heads = self.heads.astype(np.float32, copy=False)
-        return replace(self, rows=heads, heads=heads)
+        return replace(self, rows=self.heads, slack=0.0)
 
     def scores(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(k,) float32 cosines of images first[i] with sentences second[i]."""

@@ -14,11 +14,16 @@ import numpy as np
 
 from realsyn_ops.heads import vector_heads
 from realsyn_ops.stages.retrieve.best import ERROR, Best, Corpus, Rows
+from realsyn_ops.stages.retrieve.newcomers import newcomers
 from realsyn_ops.stages.retrieve.probing import Probing, grouped
 from realsyn_ops.stages.retrieve.sight import Sight, probes
 
 _BLOCK = 32_768
 _TILE = 4_096
+_FEW = 8
+"""Sentences a cluster up to which the product of all pairs costs less than reading heads cluster by cluster."""
+_ASKED = 64
+"""Sentences, best by their heads, that are read for a floor before others are: a high one spares reads."""
 _SPARE = 4
 """Candidates scored in float64 beyond those wanted."""
 _HALF_ERROR = 1e-3
@@ -56,7 +61,7 @@ def search(
     The sentences may be any part of all: those of a day, or of some clusters. `probed`: instead of `probes(sight, .)`,
     the most promising first. heads (n, e + 1): `vector_heads` along the sight's basis, where they are at hand; of the
     sentences, which need not be an array then but only give rows at ascending positions (k,), few are read. least (m,):
-    scores below which an image wants none.
+    scores below which an image wants none. Of few sentences such images look at all, by their heads (`newcomers`).
     """
     found = Candidates(
         np.zeros((len(images), n_candidates), keys.dtype),
@@ -74,16 +79,20 @@ def search(
     rank[np.argsort(keys, kind="stable")] = np.arange(len(keys))
     order = np.argsort(clusters, kind="stable")
     lists = np.split(order, np.searchsorted(clusters[order], np.arange(1, sight.n_clusters)))
-    corpus = Corpus(sentences, heads, rank, lists)
+    slack = _HALF_ERROR if heads.dtype == np.float16 else 0.0
+    corpus = Corpus(sentences, heads.astype(np.float32, copy=False), rank, lists, slack)
     least = np.full(len(images), -np.inf) if least is None else least
-    for start in range(0, len(images), _BLOCK):
-        rows = slice(start, start + _BLOCK)
+    is_few = probed is None and len(keys) <= _FEW * sight.n_clusters
+    for rows in _blocks(is_few & np.isfinite(least)):
         vectors = np.ascontiguousarray(images[rows], np.float32)
-        probing = Probing(probes(sight, vectors) if probed is None else probed[rows])
-        found.n_scored[rows] = probing.sizes(np.array([len(one) for one in lists]))
-        positions, scores = _search(
-            corpus, vectors, vector_heads(vectors, sight.basis), probing, n_candidates, least[rows]
-        )
+        seen = vector_heads(vectors, sight.basis)
+        if is_few and np.isfinite(least[rows[0]]):
+            found.n_scored[rows] = len(keys)
+            positions, scores = newcomers(sight, corpus, clusters, vectors, seen, n_candidates, least=least[rows])
+        else:
+            probing = Probing(probes(sight, vectors) if probed is None else [probed[row] for row in rows])
+            found.n_scored[rows] = probing.sizes(np.array([len(one) for one in lists]))
+            positions, scores = _search(corpus, vectors, seen, probing, n_candidates, least[rows])
         found.keys[rows] = np.where(positions < 0, found.keys[rows], keys[positions])
         found.scores[rows] = scores
     return found
@@ -104,6 +113,13 @@ def merge(parts: Sequence[Candidates], *, n_candidates: int) -> Candidates:
 def touched(candidates: Candidates, removed: np.ndarray) -> np.ndarray:
     """(m,) whether an image must be searched anew once the removed keys are gone: one of them is a candidate of it."""
     return (np.isin(candidates.keys, removed) & np.isfinite(candidates.scores)).any(axis=1)
+
+
+def _blocks(is_one: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows, a block at a time: of one kind, then of the other."""
+    for rows in (np.flatnonzero(is_one), np.flatnonzero(~is_one)):
+        for start in range(0, len(rows), _BLOCK):
+            yield rows[start : start + _BLOCK]
 
 
 def _search(
@@ -142,8 +158,9 @@ def _promised(
         rows, near = _first(corpus, heads, probing.first, asking, n)
     else:
         seen = corpus.by_heads()
-        floor = _nth_best(seen, heads, *_first(seen, heads, probing.first, asking, n), n) - ERROR
-        near = _nearest(seen, heads, heads, probing.by_cluster(asking), floor.astype(np.float32), n, n + _SPARE)[0]
+        width = max(n, _ASKED)
+        floor = _nth_best(seen, heads, *_first(seen, heads, probing.first, asking, width), width) - ERROR
+        near = _nearest(seen, heads, heads, probing.by_cluster(asking), floor.astype(np.float32), width, width)[0]
         rows = asking[(near[asking] >= 0).all(axis=1)]
         near = near[rows]
     return _nth_best(corpus, images, rows, near, n)
@@ -158,7 +175,7 @@ def _first(
     for cluster, mine in grouped(first[asking], asking):
         there = corpus.lists[cluster]
         if len(there) >= width:
-            products = heads[mine] @ corpus.heads[there].astype(np.float32, copy=False).T
+            products = heads[mine] @ corpus.heads[there].T
             rows.append(mine)
             near.append(there[np.argpartition(-products, width - 1, axis=1)[:, :width]])
     return np.concatenate(rows), np.concatenate(near)
@@ -178,12 +195,12 @@ def _nearest(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Positions (-1 for none) and float32 scores (m, kept), best first, of what may be among the best n."""
     best = Best(corpus, images, floor, n, kept)
-    slack = np.float32(_HALF_ERROR if corpus.heads.dtype == np.float16 else 0)
+    slack = np.float32(corpus.slack)
     for cluster, rows in by_cluster:
         there = corpus.lists[cluster]
         if not len(there):
             continue
-        others = corpus.heads[there].astype(np.float32, copy=False).T
+        others = corpus.heads[there].T
         for start in range(0, len(rows), _TILE):
             mine = rows[start : start + _TILE]
             i, j = np.divmod(np.flatnonzero(heads[mine] @ others >= floor[mine, None] - slack), len(there))
