@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from realsyn_ops.io.corpus import Corpus
+from realsyn_ops.io.quarantine import lift, quarantine
+from realsyn_ops.io.shards import Staging
 from realsyn_ops.page.rendering import VIEWS
 from tests.operators.takedown_corpus import DAYS
 from tests.page.conftest import Page
@@ -120,6 +122,20 @@ def test_days_are_done_and_releases_and_rejects_are_those_of_the_bucket(page: Pa
     assert page.release in get(page, "/")
     assert "What if" in get(page, f"/rejects?day={DAYS[0]}")
     assert "What if" not in get(page, f"/rejects?day={DAYS[0]}", user="viewer")
+
+
+def test_a_day_in_quarantine_says_so_until_it_is_published(page: Page) -> None:
+    folder = f"staging/ingest_documents/{DAYS[1]}/"
+    plan = next(item.key for item in page.bucket.list(folder) if item.key.endswith("/plan.json"))
+    staging = Staging(page.bucket, plan.removesuffix("/plan.json"))
+    quarantine(staging, [], "s3://docs")
+    try:
+        days = get(page, "/days")
+        assert days.count('class="quarantined"') == 1
+        assert days.count('class="done"') == 4 * len(DAYS) - 1
+    finally:
+        lift(page.bucket, staging.dag, DAYS[1])
+    assert 'class="quarantined"' not in get(page, "/days")
 
 
 def test_what_if_counts_the_days_records_anew(page: Page) -> None:

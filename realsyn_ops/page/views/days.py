@@ -1,4 +1,4 @@
-"""Days by stage: what is published, what runs, what is red, what a gate holds back, what was taken down."""
+"""Days by stage: what is published, what runs, what is red, what is in quarantine, what was taken down."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
+from realsyn_ops.io.quarantine import entries
 from realsyn_ops.io.storage import Bucket
 from realsyn_ops.io.takedowns import TAKEDOWNS, find_facts
 from realsyn_ops.page.deployment import bucket
 from realsyn_ops.page.rendering import page
 from realsyn_ops.page.threads import read
-from realsyn_ops.page.views.gates import newest_verdicts
 
 router = APIRouter()
 DAGS = ("ingest_documents", "curate_images", "cluster_sentences", "pair_texts")
@@ -35,11 +35,12 @@ def days_by_stage(store: Bucket) -> list[dict[str, Any]]:
             day = item.key.rsplit("/", 1)[1].removesuffix(".json")
             if day != "last":
                 states[dag, day] = "done"
-    held = {(v["dag"], v["day"]) for v in newest_verdicts(store) if not v["passed"]}
     runs = last_runs()
-    for (dag, day), (state, _) in runs.items():
-        if state in _RUNS:
-            states[dag, day] = "held" if state == "failed" and (dag, day) in held else _RUNS[state]
+    states |= {of: _RUNS[state] for of, (state, _) in runs.items() if state in _RUNS}
+    for entry in entries(store):
+        of = (entry["dag"], entry["day"])
+        if of[0] in DAGS and states.get(of) != "running":
+            states[of] = "quarantined"
     down = _taken_down(store)
     return [
         {"day": day, "taken_down": down.get(day, []),
