@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from realsyn_ops.operators.corpus_rows import KeptRows, RowsAt
 from realsyn_ops.operators.kept_arrays import KeptArrays
+from realsyn_ops.operators.known_texts import (
+    is_displaced,
+    known_candidates,
+    last_scores,
+    published_pairs,
+    refused_candidates,
+)
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
 
-    from realsyn_ops.io.corpus import Corpus
     from realsyn_ops.io.shards import Staging
     from realsyn_ops.operators.run import Work
     from realsyn_ops.stages.retrieve import Candidates, Texts
@@ -214,9 +219,9 @@ def shard_texts(staging: "Staging", chosen: PairPlan, work: "Work") -> "tuple[np
     if len(updated):
         new = staging.read_shard(PREPARE, work["prepared"], "sentences")["key"].combine_chunks()
         among = np.flatnonzero(pc.is_in(sentences.table["key"], new).to_numpy())
-        pairs = _published(Corpus(staging.bucket), keys.take(updated).to_pylist())
+        pairs = published_pairs(Corpus(staging.bucket), keys.take(updated).to_pylist())
         clusters[updated] = pairs["cluster"].to_numpy()
-        known = _known(pairs, sentences, search.n_candidates)
+        known = known_candidates(pairs, sentences, search.n_candidates)
         had = known.keys[:, : chosen.n_texts], known.scores[:, : chosen.n_texts]
         texts.positions[updated] = np.where(np.isfinite(had[1]), had[0], -1)
         texts.similarities[updated] = np.where(np.isfinite(had[1]), had[1], 0)
@@ -225,15 +230,19 @@ def shard_texts(staging: "Staging", chosen: PairPlan, work: "Work") -> "tuple[np
         known, found = known.of(better), found.of(better)
         some, rows = search.choose(merge([known, found], n_candidates=search.n_candidates)), updated[better]
         texts.positions[rows], texts.similarities[rows] = some.positions, some.similarities
-        is_searched[rows] = _is_displaced(known, some)
-        least[rows] = _last_scores(some)
+        is_searched[rows] = is_displaced(known, some)
+        least[rows] = last_scores(some)
     searched = np.flatnonzero(is_searched)
     clusters[searched] = search.clusters(vectors[searched])
     for n in [search.n_candidates] if chosen.max_uses else [chosen.n_texts + FIRST_SPARE, search.n_candidates]:
         if not len(searched):
             break
         found = search.candidates(vectors[searched], np.arange(len(sentences)), least=least[searched], n=n)
-        refused = None if chosen.own_document else _refused(staging, keys.take(searched).to_pylist(), sentences, found)
+        refused = (
+            None
+            if chosen.own_document
+            else refused_candidates(staging, keys.take(searched).to_pylist(), sentences, found)
+        )
         some = search.choose(found, refused)
         texts.positions[searched], texts.similarities[searched] = some.positions, some.similarities
         searched, least[:] = searched[some.positions[:, -1] < 0], -np.inf
@@ -251,78 +260,6 @@ def paired_rows(staging: "Staging") -> tuple[KeptRows, KeptRows]:
         kept_rows(corpus, "curated_images", "image_embeddings", [], versions),
         kept_rows(corpus, "sentence_clusters", "sentence_embeddings", ["text", "cluster"], versions),
     )
-
-
-def _published(corpus: "Corpus", keys: list[str]) -> "pa.Table":
-    """The pairs in force of these images, in their order."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    pairs = corpus.read("pairs", ["key", "cluster", "text_keys", "similarities"])
-    return pairs.take(pc.index_in(pa.array(keys, pa.string()), pairs["key"].combine_chunks()))
-
-
-def _known(pairs: "pa.Table", sentences: KeptRows, n_candidates: int) -> "Candidates":
-    """The texts of published pairs as candidates."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    from realsyn_ops.stages.retrieve import Candidates
-
-    keys = pairs["key"]
-    lists = pairs["text_keys"].combine_chunks()
-    counts = np.diff(lists.offsets.to_numpy())
-    rows = np.repeat(np.arange(len(keys)), counts)
-    columns = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    known = Candidates(
-        np.zeros((len(keys), n_candidates), np.int64),
-        np.full((len(keys), n_candidates), -np.inf),
-        np.zeros(len(keys), np.int64),
-    )
-    places = pc.index_in(lists.flatten(), sentences.table["key"].combine_chunks()).to_numpy()
-    known.keys[rows, columns] = places
-    scores = pairs["similarities"].combine_chunks().flatten().to_numpy().astype(np.float64)
-    known.scores[rows, columns] = scores.round(6)
-    return known
-
-
-def _last_scores(texts: "Texts") -> "np.ndarray":
-    """(m,) scores of the last texts; -inf where one is missing."""
-    import numpy as np
-
-    last = texts.similarities[:, -1].astype(np.float64).round(6)
-    return np.where(texts.positions[:, -1] >= 0, last, -np.inf)
-
-
-def _is_displaced(known: "Candidates", texts: "Texts") -> "np.ndarray":
-    """(m,) whether a known text is out although it is better than the last that is in: a new one is too like it."""
-    import numpy as np
-
-    is_in = (known.keys[:, :, None] == texts.positions[:, None, :]).any(axis=2)
-    return (np.isfinite(known.scores) & ~is_in & (known.scores > _last_scores(texts)[:, None])).any(axis=1)
-
-
-def _refused(staging: "Staging", keys: list[str], sentences: KeptRows, found: "Candidates") -> "np.ndarray":
-    """(m, k) whether a candidate stands in a document of the image."""
-    from collections import defaultdict
-
-    import numpy as np
-
-    from realsyn_ops.io.corpus import Corpus
-    from realsyn_ops.stages.retrieve import own_documents
-
-    corpus = Corpus(staging.bucket)
-    places = {position: sentences.table["key"][position].as_py() for position in np.unique(found.keys).tolist()}
-    wanted = {key: position for position, key in places.items()}
-    of_images: dict[str, set[str]] = defaultdict(set)
-    for row in corpus.read("image_nodes", ["key", "document_key"]).to_pylist():
-        of_images[row["key"]].add(row["document_key"])
-    of_sentences: dict[Any, set[str]] = defaultdict(set)
-    for part in corpus.scan("sentence_nodes", ["key", "document_key"]):
-        for row in part.to_pylist():
-            if row["key"] in wanted:
-                of_sentences[wanted[row["key"]]].add(row["document_key"])
-    return own_documents(found, [of_images[key] for key in keys], of_sentences)
 
 
 def _sample(keys: list[str], seed: int, n: int) -> "np.ndarray":
