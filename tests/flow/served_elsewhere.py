@@ -1,6 +1,7 @@
 """A document whose sentences serve images of other documents, and what the bucket says of it."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from realsyn_ops.io.corpus import Corpus
@@ -45,7 +46,8 @@ def serving_document(corpus: Corpus) -> Serving:
     )
 
 
-def objects_that_hold(bucket: Bucket, text: str) -> list[str]:
+def objects_that_hold(bucket: Bucket, texts: Iterable[str]) -> list[str]:
     """All but raw files and releases, which a takedown leaves to people."""
+    needles = [text.encode() for text in texts]
     keys = [item.key for item in bucket.list("") if not item.key.startswith(("raw/", "releases/"))]
-    return [key for key in keys if text.encode() in bucket.get(key)]
+    return [key for key in keys for data in [bucket.get(key)] if any(needle in data for needle in needles)]

@@ -224,15 +224,14 @@ def test_a_document_that_serves_other_images_is_taken_down_for_good(at_once: Hom
     stack, bucket, corpus = at_once.stack, at_once.stack.bucket, Corpus(at_once.stack.bucket)
     going, before, known = serving_document(corpus), texts_of_images(corpus), versions(bucket)
     asked = Asked(documents=[going.document])
+    assert objects_that_hold(bucket, going.sentences.values())
     run_takedown(
         stack, Console(file=io.StringIO()), asked,
         why="asked by its author", by="anna", delete_raw=False, do_it=True, as_json=False,
     )  # fmt: skip
     (report,) = [json.loads(bucket.get(o.key)) for o in bucket.list("takedowns/") if o.key.endswith("report.json")]
     assert (report["is_gone"], report["documents"], report["sentences"]) == (True, 1, len(going.sentences))
-    assert {key: objects_that_hold(bucket, text) for key, text in going.sentences.items()} == {
-        key: [] for key in going.sentences
-    }
+    assert objects_that_hold(bucket, going.sentences.values()) == []
     after = texts_of_images(corpus)
     for image in going.served:
         kept = [key for key in before[image] if key not in going.sentences]
@@ -250,6 +249,8 @@ def test_a_document_that_serves_other_images_is_taken_down_for_good(at_once: Hom
     assert all(find_row(bucket, version, image) is None for image in report["keys"]["images"])
 
     tables = {table: corpus.digest(table) for table in TABLES}
-    at_once.wait(at_once.trigger("ingest_documents", DAYS.index(going.day)))
+    ended = {run.run_id for run in at_once.finished(*CHAIN)}
+    at_once.trigger("ingest_documents", DAYS.index(going.day))
+    wait_until(lambda: {run.dag for run in at_once.finished(*CHAIN) if run.run_id not in ended} == {*CHAIN})
     assert {table: corpus.digest(table) for table in TABLES} == tables, "the same raw day does not bring it back"
     assert not at_once.chain.run_release(), "and there is nothing new to release"
