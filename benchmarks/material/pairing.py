@@ -15,7 +15,7 @@ from realsyn_ops.heads import vector_heads
 from realsyn_ops.operators.search import FIRST_SPARE, READ_FOR_ONE
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.stages.cluster import Quantizer
-from realsyn_ops.stages.retrieve import Candidates, Sight, assign, choose, merge, probes, search
+from realsyn_ops.stages.retrieve import Candidates, Sight, above, assign, choose, merge, probes, search
 
 N_TEXTS = int(default(PairPlan, "n_texts"))
 _N_CANDIDATES = N_TEXTS + 8
@@ -165,6 +165,7 @@ class _Search:
                     heads=paired.heads[some],
                 )  # fmt: skip
                 parts = [merge([*parts, found], n_candidates=n)]
+                least = above(least, parts[0])
         return parts[0]
 
     def texts(self, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:

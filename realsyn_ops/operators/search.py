@@ -77,7 +77,7 @@ class Search:
         """
         import numpy as np
 
-        from realsyn_ops.stages.retrieve import merge, probes, search
+        from realsyn_ops.stages.retrieve import above, merge, probes, search
 
         n_probes = self._chosen.n_probes
         n = n or self.n_candidates
@@ -103,6 +103,7 @@ class Search:
                 n_candidates=n, least=least,
             )  # fmt: skip
             parts = [merge([*parts, found], n_candidates=n)]
+            least = above(least, parts[0])
         return parts[0]
 
     def best(self, images: "np.ndarray", among: "np.ndarray") -> "Candidates":

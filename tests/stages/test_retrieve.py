@@ -11,6 +11,7 @@ from realsyn_ops.heads import vector_heads
 from realsyn_ops.stages.retrieve import (
     Candidates,
     Sight,
+    above,
     assign,
     calibrate,
     choose,
@@ -59,12 +60,16 @@ def plain() -> Sight:
     return listed(8, DIM)
 
 
-def found_in(sight: Sight, images: np.ndarray, sentences: np.ndarray, positions: np.ndarray, n: int = 6) -> Candidates:
-    part = sentences[positions]
+def found_in(
+    sight: Sight, images: np.ndarray, sentences: np.ndarray, positions: np.ndarray, n: int = 6,
+    least: np.ndarray | None = None,
+) -> Candidates:  # fmt: skip
+    part, probed = sentences[positions], None
     if sight.means.shape[1]:
-        return search(sight, images, part, keys=positions, clusters=assign(sight, part), n_candidates=n)
-    probed, clusters = list(_octants(images)[:, None]), _octants(part)
-    return search(sight, images, part, keys=positions, clusters=clusters, n_candidates=n, probed=probed)
+        clusters = assign(sight, part)
+    else:
+        probed, clusters = list(_octants(images)[:, None]), _octants(part)
+    return search(sight, images, part, keys=positions, clusters=clusters, n_candidates=n, probed=probed, least=least)
 
 
 def _octants(vectors: np.ndarray) -> np.ndarray:
@@ -94,6 +99,11 @@ def test_parts_in_any_order_merge_to_the_whole(
     days = np.split(positions, np.sort(draw.integers(0, 3_000, n_parts - 1)))
     merged = merge([found_in(frozen, images, sentences, day, n) for day in days], n_candidates=n)
     assert same(whole, merged)
+    merged = found_in(frozen, images, sentences, days[0], n)
+    for day in days[1:]:
+        found = found_in(frozen, images, sentences, day, n, least=above(None, merged))
+        merged = merge([merged, found], n_candidates=n)
+    assert same(whole, replace(merged, n_scored=whole.n_scored))
 
 
 @pytest.mark.parametrize("kind", ["sight", "plain"])

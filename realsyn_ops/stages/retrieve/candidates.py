@@ -110,6 +110,12 @@ def merge(parts: Sequence[Candidates], *, n_candidates: int) -> Candidates:
     )
 
 
+def above(least: np.ndarray | None, found: Candidates) -> np.ndarray:
+    """(m,) what a candidate of a further part must score: what the last one found does, where an image has them all."""
+    last = found.scores[:, -1]
+    return last if least is None else np.maximum(least, last)
+
+
 def touched(candidates: Candidates, removed: np.ndarray) -> np.ndarray:
     """(m,) whether an image must be searched anew once the removed keys are gone: one of them is a candidate of it."""
     return (np.isin(candidates.keys, removed) & np.isfinite(candidates.scores)).any(axis=1)
