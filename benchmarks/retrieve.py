@@ -86,7 +86,7 @@ elif side == "one probe":
     clusters = cluster.assign(sentences, kmeans.centroids)[0][:, 0]
     seconds["assign"], started = clock() - started, clock()
     faiss.omp_set_num_threads(1)
-    probed = list(cluster.assign(images, kmeans.centroids)[0])
+    probed = stage.probing_of(list(cluster.assign(images, kmeans.centroids)[0]))
     rules = dict(keys=np.arange(len(sentences)), clusters=clusters, n_candidates=n, probed=probed)
     found = stage.search(stage.listed(k, sentences.shape[1]), images, sentences, **rules)
     seconds["search"] = clock() - started

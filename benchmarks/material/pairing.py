@@ -15,7 +15,7 @@ from realsyn_ops.heads import vector_heads
 from realsyn_ops.operators.search import FIRST_SPARE, READ_FOR_ONE
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.stages.cluster import Quantizer
-from realsyn_ops.stages.retrieve import Candidates, Sight, above, assign, choose, merge, probes, search
+from realsyn_ops.stages.retrieve import Candidates, Sight, above, assign, choose, merge, probing, search
 
 N_TEXTS = int(default(PairPlan, "n_texts"))
 _N_CANDIDATES = N_TEXTS + 8
@@ -149,7 +149,7 @@ class _Search:
         probed = None
         if len(among) > self._rows:
             with timed("pair: probes"):
-                probed = probes(self._sight, images)
+                probed = probing(self._sight, images)
         parts: list[Candidates] = []
         for start in range(0, max(1, len(among)), self._rows):
             some = among[start : start + self._rows]

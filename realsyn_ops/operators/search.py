@@ -77,16 +77,16 @@ class Search:
         """
         import numpy as np
 
-        from realsyn_ops.stages.retrieve import above, merge, probes, search
+        from realsyn_ops.stages.retrieve import above, merge, probing, probing_of, search
 
         n_probes = self._chosen.n_probes
         n = n or self.n_candidates
         by_day = list(_parts(among[np.argsort(self._sentences.places[among], kind="stable")], self._dim))
         probed = None
         if n_probes:
-            probed = list(self._quantizer.assign(images, n_probes=n_probes)[0])
+            probed = probing_of(list(self._quantizer.assign(images, n_probes=n_probes)[0]))
         elif len(by_day) > 1:
-            probed = probes(self._sight, images)
+            probed = probing(self._sight, images)
         parts: list[Candidates] = []
         for positions in by_day:
             vectors: Any = RowsAt(self._sentences, positions)

@@ -19,6 +19,8 @@ from realsyn_ops.stages.retrieve import (
     merge,
     own_documents,
     probes,
+    probing,
+    probing_of,
     recall_at,
     recall_interval,
     search,
@@ -68,7 +70,7 @@ def found_in(
     if sight.means.shape[1]:
         clusters = assign(sight, part)
     else:
-        probed, clusters = list(_octants(images)[:, None]), _octants(part)
+        probed, clusters = probing_of(list(_octants(images)[:, None])), _octants(part)
     return search(sight, images, part, keys=positions, clusters=clusters, n_candidates=n, probed=probed, least=least)
 
 
@@ -190,7 +192,7 @@ def test_kept_heads_and_probes_find_what_is_found_without_and_read_few_sentences
     heads = vector_heads(sentences, sight.basis).astype(dtype)
     rows = ReadRows(sentences)
     rules = {"keys": keys, "clusters": clusters, "n_candidates": 6}
-    known = search(sight, images, rows, heads=heads, probed=probes(sight, images), **rules)
+    known = search(sight, images, rows, heads=heads, probed=probing(sight, images), **rules)
     assert same(known, search(sight, images, sentences, **rules))
     assert 0 < rows.n_read < 1_000
 

@@ -9,9 +9,10 @@ from realsyn_ops.stages.retrieve.candidates import Candidates, above, merge, sea
 from realsyn_ops.stages.retrieve.choice import Texts, choose, own_documents
 from realsyn_ops.stages.retrieve.exhaustive import score_all
 from realsyn_ops.stages.retrieve.loss import recall_at, recall_interval
+from realsyn_ops.stages.retrieve.probing import probing, probing_of
 from realsyn_ops.stages.retrieve.sight import Sight, assign, listed, probes
 
 __all__ = [
     "Candidates", "Sight", "Texts", "above", "assign", "calibrate", "choose", "listed", "merge", "own_documents",
-    "probes", "recall_at", "recall_interval", "score_all", "search", "touched",
+    "probes", "probing", "probing_of", "recall_at", "recall_interval", "score_all", "search", "touched",
 ]  # fmt: skip

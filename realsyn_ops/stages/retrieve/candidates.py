@@ -15,10 +15,9 @@ import numpy as np
 from realsyn_ops.heads import vector_heads
 from realsyn_ops.stages.retrieve.best import ERROR, Best, Corpus, Rows
 from realsyn_ops.stages.retrieve.newcomers import newcomers
-from realsyn_ops.stages.retrieve.probing import Probing, grouped
+from realsyn_ops.stages.retrieve.probing import BLOCK, Probing, grouped
 from realsyn_ops.stages.retrieve.sight import Sight, probes
 
-_BLOCK = 32_768
 _TILE = 4_096
 _FEW = 8
 """Sentences a cluster up to which the product of all pairs costs less than reading heads cluster by cluster."""
@@ -51,17 +50,18 @@ def search(
     keys: np.ndarray,
     clusters: np.ndarray,
     n_candidates: int,
-    probed: Sequence[np.ndarray] | None = None,
+    probed: Sequence[Probing] | None = None,
     heads: np.ndarray | None = None,
     least: np.ndarray | None = None,
 ) -> Candidates:
     """The best `n_candidates` of these sentences for each image: by cosine rounded to six digits, ties by key.
 
     images (m, d), sentences (n, d): unit rows, any float; keys (n,), which sort; clusters (n,) by `assign`.
-    The sentences may be any part of all: those of a day, or of some clusters. `probed`: instead of `probes(sight, .)`,
-    the most promising first. heads (n, e + 1): `vector_heads` along the sight's basis, where they are at hand; of the
-    sentences, which need not be an array then but only give rows at ascending positions (k,), few are read. least (m,):
-    scores below which an image wants none. Of few sentences such images look at all, by their heads (`newcomers`).
+    The sentences may be any part of all: those of a day, or of some clusters. `probed`: by the images' blocks, in
+    place of `probes(sight, .)`. heads (n, e + 1): `vector_heads` along the sight's basis, where they are at hand; of
+    the sentences, which need not be an array then but only give rows at ascending positions (k,), few are read. least
+    (m,): scores below which an image wants none. Of few sentences such images look at all, by their heads
+    (`newcomers`).
     """
     found = Candidates(
         np.zeros((len(images), n_candidates), keys.dtype),
@@ -90,7 +90,7 @@ def search(
             found.n_scored[rows] = len(keys)
             positions, scores = newcomers(sight, corpus, clusters, vectors, seen, n_candidates, least=least[rows])
         else:
-            probing = Probing(probes(sight, vectors) if probed is None else [probed[row] for row in rows])
+            probing = Probing(probes(sight, vectors)) if probed is None else probed[rows[0] // BLOCK]
             found.n_scored[rows] = probing.sizes(np.array([len(one) for one in lists]))
             positions, scores = _search(corpus, vectors, seen, probing, n_candidates, least[rows])
         found.keys[rows] = np.where(positions < 0, found.keys[rows], keys[positions])
@@ -124,8 +124,8 @@ def touched(candidates: Candidates, removed: np.ndarray) -> np.ndarray:
 def _blocks(is_one: np.ndarray) -> Iterator[np.ndarray]:
     """Rows, a block at a time: of one kind, then of the other."""
     for rows in (np.flatnonzero(is_one), np.flatnonzero(~is_one)):
-        for start in range(0, len(rows), _BLOCK):
-            yield rows[start : start + _BLOCK]
+        for start in range(0, len(rows), BLOCK):
+            yield rows[start : start + BLOCK]
 
 
 def _search(
