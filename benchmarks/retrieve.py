@@ -60,11 +60,11 @@ def in_two(function, rows):
 if side == "ours":
     faiss.omp_set_num_threads(1)
     started = clock()
-    sample = np.sort(np.random.default_rng(seed).permutation(len(sentences))[:400_000])
+    sample = np.sort(np.random.default_rng(seed).permutation(len(sentences))[:500_000])
     sight = stage.calibrate(
         np.load(folder / "calibrating.npy"), sentences[sample], target_recall=target, n_texts=n, seed=seed,
         n_sentences=len(sentences),
-        everything=np.array_split(sentences, 1 + len(sentences) // 400_000) if len(sentences) > 400_000 else None,
+        everything=np.array_split(sentences, 1 + len(sentences) // 500_000) if len(sentences) > 500_000 else None,
     )
     seconds["calibrate"], started = clock() - started, clock()
     clusters = np.concatenate(in_two(lambda rows: stage.assign(sight, rows), sentences))

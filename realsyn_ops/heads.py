@@ -14,6 +14,13 @@ _BLOCK = 4_096
 _TAIL_ERROR = 1e-6
 
 
+def unit_rows(stored: np.ndarray) -> np.ndarray:
+    """(n, d) float32 rows of unit length, of rows kept as float16: each the same whatever others are in the call."""
+    rows = stored.astype(np.float32)
+    rows /= np.sqrt(np.maximum(np.einsum("ij,ij->i", rows, rows), 1e-24))[:, None]
+    return rows
+
+
 def head_basis(vectors: np.ndarray) -> np.ndarray:
     """(d, h) float32 main directions of some rows, such as frozen centroids: whoever keeps heads keeps it with them."""
     rows = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)

@@ -34,7 +34,6 @@ from realsyn_ops.stages.dedup import (
 )
 
 _ASSIGN_ROWS = 100_000
-_THIRD = 3
 _BLOCK = 4_096
 _REASONS = (Reason.PERCEPTUAL_DUPLICATE, Reason.SEMANTIC_DUPLICATE)
 seconds: dict[str, float] = {}
@@ -187,7 +186,7 @@ def _cosine_links(
     parts = []
     limits, cells, heads, same = (sketches[column] for column in ("limits", "cells", "heads", "vector_hash"))
     with timed(f"{name}: ranges"):
-        max_rows = memory_bytes // _THIRD // (4 * heads.shape[1])
+        max_rows = memory_bytes // (4 * heads.shape[1])
         ranges = cell_ranges(limits, cells, is_new, n_cells=n_cells, max_rows=max_rows)
     for low, high in ranges:
         with timed(f"{name}: links"):

@@ -29,14 +29,14 @@ from benchmarks.material.convergence import (
 )
 from benchmarks.material.pairing import Paired, pair_texts
 from benchmarks.material.whole_corpus import SENTENCES_PER_IMAGE, Vectors, make
+from realsyn_ops.operators.search import CALIBRATE_IMAGES, CALIBRATE_SENTENCES
 from realsyn_ops.plans import PairPlan
-from realsyn_ops.stages.cluster import ROWS_PER_CENTROID, fit_centroids, n_clusters
+from realsyn_ops.stages.cluster import fit_centroids, n_clusters, n_fitted
 from realsyn_ops.stages.dedup import head_basis
 from realsyn_ops.stages.dedup.links import first_holders
 from realsyn_ops.stages.retrieve import Sight, calibrate
 
 ROWS_PER_CLUSTER = 420
-_CALIBRATE_IMAGES, _CALIBRATE_SENTENCES = 20_000, 400_000
 _KINDS = ("images", "sentences")
 
 
@@ -56,22 +56,20 @@ def fit(folder: Path) -> dict[str, Any]:
         vectors = _vectors(folder, kind, file, everything=False)
         k = n_clusters(len(vectors), rows_per_cluster=ROWS_PER_CLUSTER)
         with timed(f"{kind}: centroids"):
-            sample = vectors.unit(_drawn(len(vectors), k * ROWS_PER_CENTROID))
-            centroids = fit_centroids(sample, k=k, seed=0)
+            centroids = fit_centroids(vectors.at(_drawn(len(vectors), n_fitted(k))), k=k, seed=0)
         with timed(f"{kind}: basis"):
             basis = head_basis(centroids)
-        del sample
         np.savez(folder / f"frozen_{kind}.npz", centroids=centroids, basis=basis)
     images, sentences = (_vectors(folder, kind, kind, everything=False) for kind in _KINDS)
     with timed("pair: sight"):
         sight = calibrate(
-            images.unit(_drawn(len(images), _CALIBRATE_IMAGES)),
-            sentences.unit(_drawn(len(sentences), _CALIBRATE_SENTENCES)),
+            images.unit(_drawn(len(images), CALIBRATE_IMAGES)),
+            sentences.unit(_drawn(len(sentences), CALIBRATE_SENTENCES)),
             target_recall=default(PairPlan, "target_recall"),
             n_texts=3,
             seed=0,
             n_sentences=len(sentences),
-            everything=_everything(sentences) if len(sentences) > _CALIBRATE_SENTENCES else None,
+            everything=_everything(sentences) if len(sentences) > CALIBRATE_SENTENCES else None,
         )
     save_file(sight.to_arrays(), folder / "sight.safetensors")
     return {"clusters": sight.n_clusters, "basis": sight.basis.shape[1], "reach": sight.reach}
@@ -79,8 +77,8 @@ def fit(folder: Path) -> dict[str, Any]:
 
 def _everything(sentences: Vectors) -> Iterator[np.ndarray]:
     """Parts of all sentences, as `operators.search.calibrate` gives them for more than its sample."""
-    for start in range(0, len(sentences), _CALIBRATE_SENTENCES):
-        yield sentences.unit(np.arange(start, min(start + _CALIBRATE_SENTENCES, len(sentences))))
+    for start in range(0, len(sentences), CALIBRATE_SENTENCES):
+        yield sentences.unit(np.arange(start, min(start + CALIBRATE_SENTENCES, len(sentences))))
 
 
 def rebuild(folder: Path, *, everything: bool, memory_bytes: int) -> dict[str, Any]:

@@ -5,17 +5,16 @@ day has of the days before is what the corpus keeps: texts, and how the frozen s
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from benchmarks.material.convergence import default, filled, timed
 from benchmarks.material.whole_corpus import Vectors
 from realsyn_ops.heads import vector_heads
-from realsyn_ops.operators.search import FIRST_SPARE, READ_FOR_ONE
+from realsyn_ops.operators.search import FIRST_SPARE, HELD, READ_FOR_ONE
 from realsyn_ops.plans import PairPlan
 from realsyn_ops.stages.cluster import Quantizer
-from realsyn_ops.stages.retrieve import Candidates, Sight, above, assign, choose, merge, probing, search
+from realsyn_ops.stages.retrieve import Candidates, Rows, Sight, above, assign, choose, merge, probing, search
 
 N_TEXTS = int(default(PairPlan, "n_texts"))
 _N_CANDIDATES = N_TEXTS + 8
@@ -133,12 +132,20 @@ def _seen(sentences: Vectors, kept: tuple[np.ndarray, np.ndarray], sight: Sight,
     )
 
 
+@dataclass(frozen=True)
+class _Stored:
+    vectors: Vectors
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        return self.vectors.stored(positions)
+
+
 class _Search:
     """As `operators.search.Search`, through the frozen sight. Sentences are rows of the kept ones."""
 
     def __init__(self, sight: Sight, sentences: Vectors, paired: Paired, memory_bytes: int) -> None:
         self._sight, self._sentences, self._paired = sight, sentences, paired
-        self._rows = max(1, memory_bytes // 3 // (4 * sentences.dim))
+        self._rows = max(1, memory_bytes // (HELD * sentences.dim))
         self.n_sentences = len(paired.sentences)
 
     def candidates(
@@ -154,10 +161,10 @@ class _Search:
         for start in range(0, max(1, len(among)), self._rows):
             some = among[start : start + self._rows]
             positions = paired.sentences[some]
-            vectors: Any = self._sentences.at(positions)
+            vectors = Rows(_Stored(self._sentences.at(positions)), len(positions))
             if READ_FOR_ONE * len(images) > len(positions):
                 with timed("pair: read"):
-                    vectors = vectors.unit(np.arange(len(positions)))
+                    vectors.read_all()
             with timed("pair: search"):
                 found = search(
                     self._sight, images, vectors, keys=positions, clusters=paired.seen[some],

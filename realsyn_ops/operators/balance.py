@@ -26,7 +26,7 @@ def fit_balance(bucket: "Bucket", params: dict[str, Any]) -> str:
     import numpy as np
 
     from realsyn_ops.io.codebook import Codebook, current_version, publish_codebook
-    from realsyn_ops.stages.cluster import ROWS_PER_CENTROID, fit_centroids, n_clusters
+    from realsyn_ops.stages.cluster import fit_centroids, n_clusters, n_fitted
     from realsyn_ops.stages.sample import high_draws, key_words
 
     in_force = current_version(bucket, CODEBOOK)
@@ -35,7 +35,7 @@ def fit_balance(bucket: "Bucket", params: dict[str, Any]) -> str:
     pairs = released_pairs(bucket, [])
     seed = params["seed"]
     k = n_clusters(len(pairs), rows_per_cluster=params["images_per_cluster"])
-    drawn = np.argsort(high_draws(key_words(pairs["key"])[:, 0], seed=seed), kind="stable")[: k * ROWS_PER_CENTROID]
+    drawn = np.argsort(high_draws(key_words(pairs["key"])[:, 0], seed=seed), kind="stable")[: n_fitted(k)]
     centroids = fit_centroids(pairs.vectors(np.sort(drawn)), k=k, seed=seed)
     return publish_codebook(
         bucket,

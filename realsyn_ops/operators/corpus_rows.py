@@ -169,16 +169,34 @@ class KeptRows:
         """(n, d) float32 unit rows of the records at these positions."""
         return self.embeddings.unit(self.places[positions])
 
+    def stored(self, positions: "np.ndarray") -> "np.ndarray":
+        """(n, d) float16 rows of the records at these positions, as they are kept."""
+        return self.embeddings.stored(self.places[positions])
+
 
 @dataclass(frozen=True)
 class RowsAt:
     """Vectors of the records at some positions (n,), read where asked for."""
 
-    rows: CorpusRows | KeptRows
+    rows: CorpusRows
     positions: "np.ndarray"
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
     def __getitem__(self, chosen: "np.ndarray | slice") -> "np.ndarray":
         return self.rows.vectors(self.positions[chosen])
+
+
+@dataclass(frozen=True)
+class StoredAt:
+    """As `RowsAt`, in float16 as they are kept."""
+
+    rows: KeptRows
+    positions: "np.ndarray"
+
+    def __getitem__(self, chosen: "np.ndarray") -> "np.ndarray":
+        return self.rows.stored(self.positions[chosen])
 
 
 def kept_rows(

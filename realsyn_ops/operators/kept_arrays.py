@@ -39,10 +39,15 @@ class Embeddings:
         """Length of a vector."""
         return self.corpus.dim(self.name, self.column)
 
+    def stored(self, places: "np.ndarray") -> "np.ndarray":
+        """(n, d) float16 rows at these places of the table."""
+        return stored_matrix(self.corpus.take(self.name, places, [self.column], version=self.version)[self.column])
+
     def unit(self, places: "np.ndarray") -> "np.ndarray":
         """(n, d) float32 unit rows at these places of the table."""
-        found = self.corpus.take(self.name, places, [self.column], version=self.version)
-        return unit_matrix(found[self.column])
+        from realsyn_ops.heads import unit_rows
+
+        return unit_rows(self.stored(places))
 
 
 class KeptArrays:
@@ -115,10 +120,12 @@ class KeptArrays:
 
 def unit_matrix(column: "pa.ChunkedArray") -> "np.ndarray":
     """(n, d) float32 unit rows of a column of fixed-size float16 lists: scaled to unit length again after float16."""
-    import numpy as np
+    from realsyn_ops.heads import unit_rows
 
-    width = column.type.list_size
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    vectors = values.reshape(-1, width).astype(np.float32)
-    vectors /= np.sqrt(np.maximum(np.einsum("ij,ij->i", vectors, vectors), 1e-24))[:, None]
-    return vectors
+    return unit_rows(stored_matrix(column))
+
+
+def stored_matrix(column: "pa.ChunkedArray") -> "np.ndarray":
+    """(n, d) rows of a column of fixed-size lists."""
+    values: np.ndarray = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(-1, column.type.list_size)

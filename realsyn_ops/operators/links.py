@@ -32,7 +32,7 @@ def fit(staging: "Staging", kind: Kind, *, codebook: str, rows_per_cluster: int,
 
     from realsyn_ops.io.codebook import read_codebook
     from realsyn_ops.records import hash_order
-    from realsyn_ops.stages.cluster import ROWS_PER_CENTROID, fit_centroids, n_clusters
+    from realsyn_ops.stages.cluster import fit_centroids, n_clusters, n_fitted
 
     rows = kind.rows(staging)
     keys = rows["key"]
@@ -43,8 +43,8 @@ def fit(staging: "Staging", kind: Kind, *, codebook: str, rows_per_cluster: int,
         centroids = read_codebook(staging.bucket, codebook, kind.name).centroids
     else:
         k = n_clusters(len(rows), rows_per_cluster=rows_per_cluster)
-        sample = sorted(range(len(keys)), key=lambda i: hash_order(keys[i], seed))[: k * ROWS_PER_CENTROID]
-        centroids = fit_centroids(rows.vectors(np.sort(np.asarray(sample, np.int64))), k=k, seed=seed)
+        sample = sorted(range(len(keys)), key=lambda i: hash_order(keys[i], seed))[: n_fitted(k)]
+        centroids = fit_centroids(RowsAt(rows, np.sort(np.asarray(sample, np.int64))), k=k, seed=seed)
     content = npy(centroids)
     name = digest([new, hashlib.sha256(content).hexdigest()])
     staging.put(f"centroids-{name}.npy", content)
@@ -161,7 +161,7 @@ def _new_keys(staging: "Staging", kind: Kind, keys: list[str]) -> list[str]:
 
 
 def _ranges(arranged: "pa.Table", *, n_clusters: int) -> list[tuple[int, int]]:
-    """Ranges of clusters the heads of whose rows fit the memory budget; one cluster may exceed it alone.
+    """Ranges of clusters the heads of whose rows, held twice as float16, fit the budget; one may exceed it alone.
 
     Those without new records are out.
     """
@@ -172,7 +172,7 @@ def _ranges(arranged: "pa.Table", *, n_clusters: int) -> list[tuple[int, int]]:
     near, counts = _near(arranged)
     is_new = np.repeat(arranged["is_new"].to_numpy(), counts)
     has_new = np.bincount(near[is_new], minlength=n_clusters) > 0
-    max_rows = _rows_at_once(4 * (HEAD + 1))
+    max_rows = max(1, settings().memory_bytes // (4 * (HEAD + 1)))
     ranges, low, held = [], 0, 0
     if arranged.num_rows > max_rows:
         for cluster, size in enumerate(np.bincount(near, minlength=n_clusters).tolist()):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from realsyn_ops.operators.corpus_rows import KeptRows, RowsAt
+from realsyn_ops.operators.corpus_rows import KeptRows, StoredAt
 from realsyn_ops.operators.kept_arrays import KeptArrays
 from realsyn_ops.operators.known_texts import (
     is_displaced,
@@ -35,8 +35,11 @@ FIRST_SPARE = 2
 """So many beyond those wanted first: a search for few reads few, and nearly every image has its texts among them."""
 READ_FOR_ONE = 100
 """Sentences that an image asks for which no other has asked for, about: few images read those alone."""
-CALIBRATE_IMAGES, CALIBRATE_SENTENCES = 20_000, 400_000
+CALIBRATE_IMAGES, CALIBRATE_SENTENCES = 20_000, 500_000
 RECALL_IMAGES = 500
+HELD, _SCALED = 4, 12
+"""Bytes a number of a vector may take: held as float16, with as much again for all else; in float32, which is read as
+float16 and scaled in between, or has a head as long."""
 PREPARE, RETRIEVE = "prepare", "retrieve"
 
 
@@ -77,11 +80,16 @@ class Search:
         """
         import numpy as np
 
-        from realsyn_ops.stages.retrieve import above, merge, probing, probing_of, search
+        from realsyn_ops.stages.retrieve import Rows, above, merge, probing, probing_of, search
 
         n_probes = self._chosen.n_probes
         n = n or self.n_candidates
-        by_day = list(_parts(among[np.argsort(self._sentences.places[among], kind="stable")], self._dim))
+        by_day = list(
+            _parts(
+                among[np.argsort(self._sentences.places[among], kind="stable")],
+                (_SCALED if n_probes else HELD) * self._dim,
+            )
+        )
         probed = None
         if n_probes:
             probed = probing_of(list(self._quantizer.assign(images, n_probes=n_probes)[0]))
@@ -89,15 +97,16 @@ class Search:
             probed = probing(self._sight, images)
         parts: list[Candidates] = []
         for positions in by_day:
-            vectors: Any = RowsAt(self._sentences, positions)
+            vectors: np.ndarray | Rows
             if n_probes:
-                vectors = vectors[slice(None)]
+                vectors = self._sentences.vectors(positions)
                 clusters, heads = self._quantizer.assign(vectors, n_probes=1)[0][:, 0], None
             else:
                 seen = self._sightings.of(self._sentences.places[positions])
                 clusters, heads = seen["clusters"], seen["heads"]
+                vectors = Rows(StoredAt(self._sentences, positions), len(positions))
                 if READ_FOR_ONE * len(images) > len(positions):
-                    vectors = vectors[slice(None)]
+                    vectors.read_all()
             found = search(
                 self._sight, images, vectors, keys=positions, clusters=clusters, heads=heads, probed=probed,
                 n_candidates=n, least=least,
@@ -111,7 +120,7 @@ class Search:
         from realsyn_ops.stages.retrieve import merge, score_all
 
         parts: list[Candidates] = []
-        for positions in _parts(among, self._dim):
+        for positions in _parts(among, _SCALED * self._dim):
             vectors = self._sentences.vectors(positions)
             found = score_all(images, vectors, keys=positions, n_candidates=self.n_candidates)
             parts = [merge([*parts, found], n_candidates=self.n_candidates)]
@@ -149,9 +158,9 @@ class Search:
         return Texts(np.where(texts.positions >= 0, keys[texts.positions], -1), texts.similarities)
 
 
-def _parts(among: "np.ndarray", dim: int) -> Iterator["np.ndarray"]:
-    """At least one part, each within the budget: vectors are held twice while they are read, and once as heads."""
-    rows = max(1, settings().memory_bytes // 3 // (4 * dim))
+def _parts(among: "np.ndarray", row_bytes: int) -> Iterator["np.ndarray"]:
+    """At least one part, each of so many rows as the budget has room for."""
+    rows = max(1, settings().memory_bytes // row_bytes)
     for start in range(0, max(1, len(among)), rows):
         yield among[start : start + rows]
 
@@ -163,7 +172,7 @@ def calibrate(chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:
 
     from realsyn_ops.stages.retrieve import calibrate as calibrate_sight
 
-    everything = (sentences.vectors(part) for part in _parts(np.arange(len(sentences)), sentences.dim))
+    everything = (sentences.vectors(part) for part in _parts(np.arange(len(sentences)), _SCALED * sentences.dim))
     sight = calibrate_sight(
         images.vectors(_sample(images["key"], chosen.seed, CALIBRATE_IMAGES)),
         sentences.vectors(_sample(sentences["key"], chosen.seed, CALIBRATE_SENTENCES)),

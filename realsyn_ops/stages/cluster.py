@@ -10,14 +10,15 @@ threads nor the library nor the rows that share a call change a bit of what k-me
 
 import math
 from collections.abc import Iterator
+from typing import Protocol
 
 import faiss
 import numpy as np
 
 _STAGES = ((16, 8, 2), (64, 4, 2), (256, 6, 3))
 """K-means on a growing sample: so many rows a centroid, so many iterations, a full search in every so-manieth."""
-ROWS_PER_CENTROID = _STAGES[-1][0]
-"""The fit looks at no more rows a centroid than this."""
+_FITTED, _LEAST_FITTED = 1_000_000, 32
+"""Rows that a fit looks at, at most: so many, or so many a centroid where that is more."""
 _NEIGHBOURS = 32
 """In the other iterations a row moves only to one of so many centroids next to its own."""
 _OVERSHOOT = 1.0
@@ -36,13 +37,27 @@ _BLOCK, _PIECE, _PAIRS = 65_536, 4_096, 512
 """Rows at a time: of a search, of a product of matrices (a sum of more rows may not be exact), of exact cosines."""
 
 
+class Rows(Protocol):
+    """(n, d) unit rows: an array, or a table that gives those at ascending positions."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, positions: np.ndarray, /) -> np.ndarray: ...
+
+
 def n_clusters(n_rows: int, *, rows_per_cluster: int) -> int:
     """How many clusters so many rows get: at least one, and no more than rows."""
     return max(1, min(n_rows, round(n_rows / rows_per_cluster)))
 
 
-def fit_centroids(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
+def n_fitted(k: int) -> int:
+    """How many rows, drawn from all, a fit of k centroids looks at, at most."""
+    return min(_STAGES[-1][0] * k, max(_FITTED, _LEAST_FITTED * k))
+
+
+def fit_centroids(vectors: Rows, *, k: int, seed: int) -> np.ndarray:
     """(k, d) float32 unit centroids of (n, d) unit rows, n >= k: a function of rows, k and seed alone.
+
+    Rows are read some thousand at a time, and held as whole numbers of two bytes.
 
     A first sample is clustered from k of its rows, then larger ones from the centroids of the one before. A cluster
     that loses all its rows starts again at the row that fits the largest cluster least, the next one in the second
@@ -52,12 +67,12 @@ def fit_centroids(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
         raise ValueError(f"{len(vectors)} rows cannot have {k} centroids")
     order = np.random.default_rng(seed).permutation(len(vectors))
     centroids = _unit(np.asarray(vectors[np.sort(order[:k])], np.float64))
-    sample = np.empty((min(len(vectors), ROWS_PER_CENTROID * k), vectors.shape[1]), np.int16)
+    sample = np.empty((min(len(vectors), _STAGES[-1][0] * k), centroids.shape[1]), np.int16)
     rows, clusters = sample[:0], np.empty(0, np.int64)
     for per_centroid, n_iterations, full_every in _STAGES:
         new = np.sort(order[len(rows) : per_centroid * k])
-        for start in range(0, len(new), _PIECE):
-            piece = _on_lattice(vectors[new[start : start + _PIECE]])
+        for start in range(0, len(new), _BLOCK):
+            piece = _on_lattice(vectors[new[start : start + _BLOCK]])
             sample[len(rows) + start : len(rows) + start + len(piece)] = piece
         rows = sample[: len(rows) + len(new)]
         for iteration in range(n_iterations):

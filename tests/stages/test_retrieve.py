@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from realsyn_ops.heads import vector_heads
 from realsyn_ops.stages.retrieve import (
     Candidates,
+    Rows,
     Sight,
     above,
     assign,
@@ -190,11 +191,12 @@ def test_kept_heads_and_probes_find_what_is_found_without_and_read_few_sentences
     images, sentences = corpus(3, 3_000, seed=8)
     keys, clusters = np.arange(3_000), assign(sight, sentences)
     heads = vector_heads(sentences, sight.basis).astype(dtype)
-    rows = ReadRows(sentences)
+    source = ReadRows(sentences)
+    rows = Rows(source, len(sentences))
     rules = {"keys": keys, "clusters": clusters, "n_candidates": 6}
     known = search(sight, images, rows, heads=heads, probed=probing(sight, images), **rules)
     assert same(known, search(sight, images, sentences, **rules))
-    assert 0 < rows.n_read < 1_000
+    assert 0 < source.n_read < 1_000
 
 
 def test_heads_that_fall_short_of_the_cosine_lose_sentences(sight: Sight) -> None:

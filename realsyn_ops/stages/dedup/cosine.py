@@ -57,7 +57,6 @@ def cosine_links(
     fresh = np.zeros(len(is_new), bool)
     fresh[records] = is_fresh
     least = min_similarity - (_HALF_MARGIN if heads.dtype == np.float16 else _MARGIN)
-    heads = heads.astype(np.float32, copy=False)
     wide = _wide(limits, records, fresh)
     new_homes = _new_homes(limits, cells, fresh, cell_range)
     limits, cells = _narrowed(limits, cells, wide)
@@ -166,13 +165,17 @@ def _candidates(
     `is_same`: the columns start with the rows; each pair is then given once, and none of a row with itself.
     """
     for top in range(0, len(rows), _TILE):
-        left = heads.take(rows[top : top + _TILE], axis=0, mode="clip")
+        left = _at(heads, rows[top : top + _TILE])
         for begin in range(top if is_same else 0, len(columns), _TILE):
-            right = heads.take(columns[begin : begin + _TILE], axis=0, mode="clip")
-            products = left @ right.T
+            products = left @ _at(heads, columns[begin : begin + _TILE]).T
             i, j = np.divmod(np.flatnonzero(products >= least), products.shape[1])
             i, j = i + top, j + begin
             if is_same:
                 apart = i < j
                 i, j = i[apart], j[apart]
             yield rows[i], columns[j]
+
+
+def _at(heads: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(k, h + 1) float32 heads of the rows (k,)."""
+    return heads.take(rows, axis=0, mode="clip").astype(np.float32, copy=False)

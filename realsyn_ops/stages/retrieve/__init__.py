@@ -4,6 +4,7 @@
 texts of them, `recall_at` says what was lost.
 """
 
+from realsyn_ops.stages.retrieve.best import Rows
 from realsyn_ops.stages.retrieve.calibration import calibrate
 from realsyn_ops.stages.retrieve.candidates import Candidates, above, merge, search, touched
 from realsyn_ops.stages.retrieve.choice import Texts, choose, own_documents
@@ -13,6 +14,7 @@ from realsyn_ops.stages.retrieve.probing import probing, probing_of
 from realsyn_ops.stages.retrieve.sight import Sight, assign, listed, probes
 
 __all__ = [
-    "Candidates", "Sight", "Texts", "above", "assign", "calibrate", "choose", "listed", "merge", "own_documents",
-    "probes", "probing", "probing_of", "recall_at", "recall_interval", "score_all", "search", "touched",
+    "Candidates", "Rows", "Sight", "Texts", "above", "assign", "calibrate", "choose", "listed", "merge",
+    "own_documents", "probes", "probing", "probing_of", "recall_at", "recall_interval", "score_all", "search",
+    "touched",
 ]  # fmt: skip

@@ -1,10 +1,13 @@
 """What a search keeps of each image's best sentences while it goes from cluster to cluster."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import faiss
 import numpy as np
+
+from realsyn_ops.heads import unit_rows
 
 _faiss: Any = faiss
 """Its stubs do not know everything."""
@@ -15,31 +18,61 @@ _SCORED = 100_000
 """Pairs scored at a time where sentences are read for it: few reads, and floors that rise in between."""
 _SORTED = 20_000
 """Pairs sorted in at a time."""
+_PAIRS = 16_384
+_READ = 65_536
 
 
 class Rows:
-    """Rows (n, d) of a source, read where asked for, once each."""
+    """Sentences (n, d) of a source that gives rows at ascending positions, read where asked for, once each.
 
-    def __init__(self, source: Any, n: int, d: int) -> None:
-        self._source = source
-        self._rows, self._n_read = np.empty((n, d), np.float32), 0
-        self._places = np.full(n, -1, np.int64)
+    They are held as the source gives them: float32 ones are unit rows, float16 ones are scaled to unit length where
+    they are scored.
+    """
+
+    def __init__(self, source: Any, n: int) -> None:
+        self._source, self._n_read = source, 0
+        self._held = np.empty((0, 0), np.float16)
+        self._places = np.full(n, -1, np.int32)
+        self._asked = np.empty(n, np.int32)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all are held."""
+        return self._n_read == len(self._places)
+
+    def read_all(self) -> None:
+        """Hold all of them."""
+        for start in range(0, len(self._places), _READ):
+            self.read(np.arange(start, min(start + _READ, len(self._places))))
+
+    def read(self, positions: np.ndarray) -> None:
+        """Hold those at the positions (k,)."""
+        if self.is_read or not len(missing := np.unique(positions[self._places[positions] < 0])):
+            return
+        found = self._source[missing]
+        if not self._n_read:
+            self._held = np.empty((len(self._places), found.shape[1]), found.dtype)
+        there = np.arange(self._n_read, self._n_read + len(missing))
+        self._held[there[0] : there[-1] + 1] = found
+        self._places[missing] = there
+        self._n_read += len(missing)
 
     def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows among which those of the positions are, and where."""
-        missing = np.unique(positions[self._places[positions] < 0])
-        if len(missing):
-            there = slice(self._n_read, self._n_read + len(missing))
-            self._rows[there] = self._source[missing]
-            self._places[missing] = np.arange(there.start, there.stop)
-            self._n_read = there.stop
-        return self._rows, self._places[positions]
+        """Unit rows among which those at the positions (k,) are, and where (k,)."""
+        self.read(positions)
+        if self._held.dtype == np.float32:
+            return self._held, self._places[positions].astype(np.int64)
+        turns = np.arange(len(positions), dtype=np.int32)
+        self._asked[positions] = turns
+        once = positions[self._asked[positions] == turns]
+        self._asked[once] = turns[: len(once)]
+        return unit_rows(self._held[self._places[once]]), self._asked[positions].astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sentences: rows (n, d), heads (n, e + 1) float32, the rank of their keys, and positions by cluster; slack: what
-    products of the heads may fall short of the cosine by."""
+    """Sentences: rows (n, d), heads (n, e + 1), the rank of their keys, and positions by cluster; slack: what products
+    of the heads may fall short of the cosine by."""
 
     rows: np.ndarray | Rows
     heads: np.ndarray
@@ -47,33 +80,48 @@ class Corpus:
     lists: list[np.ndarray]
     slack: float
 
+    @property
+    def is_read(self) -> bool:
+        """Whether all rows are in memory."""
+        return isinstance(self.rows, np.ndarray) or self.rows.is_read
+
     def by_heads(self) -> "Corpus":
         """The same sentences with their heads for rows."""
-        return replace(self, rows=self.heads, slack=0.0)
+        return replace(self, rows=self.heads.astype(np.float32, copy=False), slack=0.0)
+
+    def heads_at(self, positions: np.ndarray) -> np.ndarray:
+        """(k, e + 1) float32."""
+        return self.heads[positions].astype(np.float32, copy=False)
 
     def scores(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(k,) float32 cosines of images first[i] with sentences second[i]."""
-        rows, places = self.read(second)
         out = np.empty(len(first), np.float32)
-        _faiss.pairwise_indexed_inner_product(
-            images.shape[1], len(first), faiss.swig_ptr(images), faiss.swig_ptr(np.ascontiguousarray(first)),
-            faiss.swig_ptr(rows), faiss.swig_ptr(np.ascontiguousarray(places)), faiss.swig_ptr(out),
-        )  # fmt: skip
+        for some, rows, places in self._tiles(second, _PAIRS):
+            mine, part = np.ascontiguousarray(first[some]), out[some]
+            _faiss.pairwise_indexed_inner_product(
+                images.shape[1], len(mine), faiss.swig_ptr(images), faiss.swig_ptr(mine), faiss.swig_ptr(rows),
+                faiss.swig_ptr(np.ascontiguousarray(places)), faiss.swig_ptr(part),
+            )  # fmt: skip
         return out
-
-    def read(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows among which those of the positions are, and where."""
-        return (self.rows, positions) if isinstance(self.rows, np.ndarray) else self.rows.at(positions)
 
     def exact(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(k,) cosines of images first[i] and sentences second[i], each by itself in float64, to six digits."""
         scores = np.empty(len(first))
-        rows, places = self.read(second)
-        for start in range(0, len(first), _TILE):
-            some = slice(start, start + _TILE)
-            left, right = images[first[some]].astype(np.float64), rows[places[some]].astype(np.float64)
+        for some, rows, places in self._tiles(second, _TILE):
+            left, right = images[first[some]].astype(np.float64), rows[places].astype(np.float64)
             scores[some] = np.einsum("ij,ij->i", left, right)
         return scores.round(6)
+
+    def _tiles(self, positions: np.ndarray, size: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Some of the positions (k,) at a time, with rows among which theirs are, and where."""
+        if isinstance(self.rows, Rows):
+            self.rows.read(positions)
+        for start in range(0, len(positions), size):
+            some = slice(start, start + size)
+            rows, places = (
+                self.rows.at(positions[some]) if isinstance(self.rows, Rows) else (self.rows, positions[some])
+            )
+            yield some, rows, places
 
 
 class Best:
@@ -86,7 +134,7 @@ class Best:
         self._unscored: list[tuple[np.ndarray, ...]] = []
         self._unsorted: list[tuple[np.ndarray, ...]] = []
         self._n_unscored = self._n_unsorted = 0
-        self._max_unscored = 0 if isinstance(corpus.rows, np.ndarray) else _SCORED
+        self._max_unscored = 0 if corpus.is_read else _SCORED
 
     def add(self, first: np.ndarray, second: np.ndarray) -> None:
         """Pairs of images and sentences, each pair once in all calls."""

@@ -60,12 +60,12 @@ def calibrate(
     wanted = (n_sentences or len(sentences)) // _SENTENCES_PER_CLUSTER
     k = max(1, min(_MAX_CLUSTERS, wanted, len(sentences) // _LEAST_TRAINED))
     rows = draw.permutation(len(sentences))[: k * _TRAINED_PER_CLUSTER + _SEARCHED]
-    n_trained = min(k * _TRAINED_PER_CLUSTER, (len(rows) + 1) // 2)
+    n_trained = min(k * _TRAINED_PER_CLUSTER, (len(rows) + 1) // 2 if everything is None else len(rows))
     trained, searched = (
         sentences[np.sort(part)].astype(np.float32, copy=False) for part in np.split(rows, [n_trained])
     )
     sight = _clustered(basis, trained, k, seed)
-    if len(held_out) < _MIN_IMAGES or len(searched) < n_texts:
+    if len(held_out) < _MIN_IMAGES or (everything is None and len(searched) < n_texts):
         return sight
     held_out = held_out[: max(_MIN_IMAGES, _PAIRS // max(n_sentences, len(searched)))]
     best = _best(held_out, everything or [searched], n_texts)

@@ -8,7 +8,6 @@ it puts below the n-th best so far is out, and only the rest, less than a hundre
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -45,7 +44,7 @@ class Candidates:
 def search(
     sight: Sight,
     images: np.ndarray,
-    sentences: Any,
+    sentences: np.ndarray | Rows,
     *,
     keys: np.ndarray,
     clusters: np.ndarray,
@@ -58,8 +57,8 @@ def search(
 
     images (m, d), sentences (n, d): unit rows, any float; keys (n,), which sort; clusters (n,) by `assign`.
     The sentences may be any part of all: those of a day, or of some clusters. `probed`: by the images' blocks, in
-    place of `probes(sight, .)`. heads (n, e + 1): `vector_heads` along the sight's basis, where they are at hand; of
-    the sentences, which need not be an array then but only give rows at ascending positions (k,), few are read. least
+    place of `probes(sight, .)`. heads (n, e + 1): `vector_heads` along the sight's basis, where they are at hand: of
+    the sentences, which may be `Rows` then, few are read, unless they are already. least
     (m,): scores below which an image wants none. Of few sentences such images look at all, by their heads
     (`newcomers`).
     """
@@ -70,17 +69,17 @@ def search(
     )
     if len(keys) == 0 or len(images) == 0:
         return found
-    if heads is None or isinstance(sentences, np.ndarray):
+    if isinstance(sentences, np.ndarray):
         sentences = np.ascontiguousarray(sentences, np.float32)
-    else:
-        sentences = Rows(sentences, len(keys), images.shape[1])
-    heads = vector_heads(sentences, sight.basis) if heads is None else heads
+        heads = vector_heads(sentences, sight.basis) if heads is None else heads
+    if heads is None:
+        raise ValueError("Rows are searched by their heads: give them")
     rank = np.empty(len(keys), np.int64)
     rank[np.argsort(keys, kind="stable")] = np.arange(len(keys))
     order = np.argsort(clusters, kind="stable")
     lists = np.split(order, np.searchsorted(clusters[order], np.arange(1, sight.n_clusters)))
     slack = _HALF_ERROR if heads.dtype == np.float16 else 0.0
-    corpus = Corpus(sentences, heads.astype(np.float32, copy=False), rank, lists, slack)
+    corpus = Corpus(sentences, heads, rank, lists, slack)
     least = np.full(len(images), -np.inf) if least is None else least
     is_few = probed is None and len(keys) <= _FEW * sight.n_clusters
     for rows in _blocks(is_few & np.isfinite(least)):
@@ -160,7 +159,7 @@ def _promised(
     it and a floor that is near the truth spares reads, of all that are probed.
     """
     asking = np.flatnonzero(np.isneginf(least))
-    if isinstance(corpus.rows, np.ndarray):
+    if corpus.is_read:
         rows, near = _first(corpus, heads, probing.first, asking, n)
     else:
         seen = corpus.by_heads()
@@ -181,7 +180,7 @@ def _first(
     for cluster, mine in grouped(first[asking], asking):
         there = corpus.lists[cluster]
         if len(there) >= width:
-            products = heads[mine] @ corpus.heads[there].T
+            products = heads[mine] @ corpus.heads_at(there).T
             rows.append(mine)
             near.append(there[np.argpartition(-products, width - 1, axis=1)[:, :width]])
     return np.concatenate(rows), np.concatenate(near)
@@ -206,7 +205,7 @@ def _nearest(
         there = corpus.lists[cluster]
         if not len(there):
             continue
-        others = corpus.heads[there].T
+        others = corpus.heads_at(there).T
         for start in range(0, len(rows), _TILE):
             mine = rows[start : start + _TILE]
             i, j = np.divmod(np.flatnonzero(heads[mine] @ others >= floor[mine, None] - slack), len(there))
