@@ -14,7 +14,7 @@ from benchmarks.refresh import summarise as summarise_refresh
 from benchmarks.scale import summarise as summarise_scale
 
 BUDGET = 2**31
-TIGHT = 2**20
+TIGHT = 2**19
 """So small that everything goes in parts."""
 MB = 2**20
 

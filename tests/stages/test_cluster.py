@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from realsyn_ops.stages.cluster import Quantizer, assign, fit_centroids, imbalance, n_clusters
+from realsyn_ops.stages.cluster import Quantizer, assign, fit_centroids, imbalance, n_clusters, n_fitted
 
 FIT = """
 import hashlib, sys
@@ -65,6 +65,33 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others() -> None:
     first = fit_centroids(vectors, k=9, seed=7)
     assert fit_centroids(vectors, k=9, seed=7).tobytes() == first.tobytes()
     assert fit_centroids(vectors, k=9, seed=8).tobytes() != first.tobytes()
+
+
+class ReadRows:
+    """Rows that are read where asked for, and how many at most at once."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows, self.most = rows, 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        assert (np.diff(positions) > 0).all()
+        self.most = max(self.most, len(positions))
+        return self.rows[positions]
+
+
+def test_rows_are_read_in_parts_and_give_the_same_bytes() -> None:
+    vectors = unit_rows(70_000, 8, seed=6)
+    source = ReadRows(vectors)
+    assert fit_centroids(source, k=300, seed=7).tobytes() == fit_centroids(vectors, k=300, seed=7).tobytes()
+    assert 0 < source.most < 70_000
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1, 256), (2_381, 609_536), (7_143, 1_000_000), (2_000_000, 64_000_000)])
+def test_a_fit_looks_at_a_bounded_sample(k: int, expected: int) -> None:
+    assert n_fitted(k) == expected
 
 
 def test_neither_threads_nor_the_process_change_a_bit() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realsyn_ops.heads import vector_heads
+from realsyn_ops.heads import unit_rows, vector_heads
 from realsyn_ops.stages.retrieve import (
     Candidates,
     Rows,
@@ -27,6 +27,7 @@ from realsyn_ops.stages.retrieve import (
     search,
     touched,
 )
+from realsyn_ops.stages.retrieve.probing import BLOCK
 from realsyn_ops.stages.retrieve.sight import BEST_REACH, score_moments
 
 DIM = 64
@@ -197,6 +198,40 @@ def test_kept_heads_and_probes_find_what_is_found_without_and_read_few_sentences
     known = search(sight, images, rows, heads=heads, probed=probing(sight, images), **rules)
     assert same(known, search(sight, images, sentences, **rules))
     assert 0 < source.n_read < 1_000
+
+
+@pytest.mark.parametrize("read_first", [False, True])
+def test_rows_kept_as_float16_are_found_as_their_unit_rows_are(sight: Sight, read_first: bool) -> None:
+    images, sentences = corpus(300, 3_000, seed=8)
+    stored = (1.01 * sentences).astype(np.float16)
+    whole = unit_rows(stored)
+    assert whole[5:9].tobytes() == unit_rows(stored[5:9]).tobytes()
+    rules = {"keys": np.arange(3_000), "clusters": assign(sight, whole), "n_candidates": 6}
+    rules["heads"] = vector_heads(whole, sight.basis).astype(np.float16)
+    source = ReadRows(stored)
+    rows = Rows(source, len(stored))
+    if read_first:
+        rows.read_all()
+    assert same(search(sight, images, rows, **rules), search(sight, images, whole, **rules))
+    assert (source.n_read == 3_000) is read_first
+
+
+def test_rows_are_asked_for_their_heads(sight: Sight) -> None:
+    images, sentences = corpus(3, 30, seed=8)
+    with pytest.raises(ValueError, match="heads"):
+        search(
+            sight, images, Rows(sentences, 30), keys=np.arange(30), clusters=assign(sight, sentences), n_candidates=6
+        )
+
+
+def test_probing_turns_lists_round() -> None:
+    lists = [np.array([3, 1]), np.array([1]), np.array([4, 0, 1])]
+    (probing,) = probing_of(lists)
+    assert probing.first.tolist() == [3, 1, 4]
+    turned = {cluster: rows.tolist() for cluster, rows in probing.by_cluster(np.array([0, 2]))}
+    assert turned == {0: [2], 1: [0, 2], 3: [0], 4: [2]}
+    assert probing.sizes(np.array([5, 7, 100, 0, 1, 100])).tolist() == [7, 7, 13]
+    assert [len(block.first) for block in probing_of([np.array([0])] * (BLOCK + 1))] == [BLOCK, 1]
 
 
 def test_heads_that_fall_short_of_the_cosine_lose_sentences(sight: Sight) -> None:

@@ -4,13 +4,13 @@
 texts of them, `recall_at` says what was lost.
 """
 
-from realsyn_ops.stages.retrieve.best import Rows
 from realsyn_ops.stages.retrieve.calibration import calibrate
 from realsyn_ops.stages.retrieve.candidates import Candidates, above, merge, search, touched
 from realsyn_ops.stages.retrieve.choice import Texts, choose, own_documents
 from realsyn_ops.stages.retrieve.exhaustive import score_all
 from realsyn_ops.stages.retrieve.loss import recall_at, recall_interval
 from realsyn_ops.stages.retrieve.probing import probing, probing_of
+from realsyn_ops.stages.retrieve.rows import Rows
 from realsyn_ops.stages.retrieve.sight import Sight, assign, listed, probes
 
 __all__ = [

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from realsyn_ops.heads import vector_heads
-from realsyn_ops.stages.retrieve.best import ERROR, Best, Corpus, Rows
+from realsyn_ops.stages.retrieve.best import ERROR, Best, Corpus
 from realsyn_ops.stages.retrieve.newcomers import newcomers
 from realsyn_ops.stages.retrieve.probing import BLOCK, Probing, grouped
+from realsyn_ops.stages.retrieve.rows import Rows
 from realsyn_ops.stages.retrieve.sight import Sight, probes
 
 _TILE = 4_096
