@@ -19,6 +19,8 @@ N_BANDS = 20
 _ROWS = 4
 _SHINGLE = 5
 _BLOCK = 4_096
+_HASHED = 1_024
+"""Texts whose shingles stay in the processor's cache while they are hashed."""
 _SEED = 2502
 
 
@@ -30,15 +32,17 @@ def text_identity(text: str) -> int:
 def text_bands(texts: Sequence[str]) -> np.ndarray:
     """(n, N_BANDS) uint64 MinHash keys of each text, for `text_links`: once a text, worth keeping."""
     bands = np.empty((len(texts), N_BANDS), np.uint64)
-    for start in range(0, len(texts), _BLOCK):
-        shingles, limits = _shingles(texts[start : start + _BLOCK])
+    salts = _mix(np.arange(_SEED, _SEED + N_BANDS * _ROWS, dtype=np.uint64)).reshape(N_BANDS, _ROWS)
+    for start in range(0, len(texts), _HASHED):
+        shingles, limits = _shingles(texts[start : start + _HASHED])
+        salted, scratch = np.empty_like(shingles), np.empty_like(shingles)
         for band in range(N_BANDS):
             key = np.full(len(limits) - 1, band, np.uint64)
-            for row in range(_ROWS):
-                salt = np.array([_SEED + band * _ROWS + row], np.uint64)
-                lowest = np.minimum.reduceat(_mix(shingles ^ _mix(salt)), limits[:-1])
-                key = _mix(key ^ lowest)
-            bands[start : start + _BLOCK, band] = key
+            for salt in salts[band]:
+                np.bitwise_xor(shingles, salt, out=salted)
+                _mix_here(salted, scratch)
+                key = _mix(key ^ np.minimum.reduceat(salted, limits[:-1]))
+            bands[start : start + _HASHED, band] = key
     return bands
 
 
@@ -75,7 +79,7 @@ def text_links(
 
 
 def _letters(text: str) -> str:
-    return "".join(c for c in text.casefold() if c.isalnum())
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -94,10 +98,16 @@ def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def _mix(values: np.ndarray) -> np.ndarray:
     """Scrambled 64-bit values (the finalizer of splitmix64)."""
-    with np.errstate(over="ignore"):
-        values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-        values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-        return values ^ values >> np.uint64(31)
+    mixed = values.copy()
+    _mix_here(mixed, np.empty_like(mixed))
+    return mixed
+
+
+def _mix_here(values: np.ndarray, scratch: np.ndarray) -> None:
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        values ^= np.right_shift(values, np.uint64(shift), out=scratch)
+        values *= np.uint64(factor)
+    values ^= np.right_shift(values, np.uint64(31), out=scratch)
 
 
 def _jaccard(ones: list[str], others: list[str]) -> np.ndarray:
