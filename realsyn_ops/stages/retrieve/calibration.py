@@ -62,14 +62,12 @@ def calibrate(
     k = max(1, min(_MAX_CLUSTERS, wanted, len(sentences) // _LEAST_TRAINED))
     rows = draw.permutation(len(sentences))[: k * _TRAINED_PER_CLUSTER + _SEARCHED]
     n_trained = min(k * _TRAINED_PER_CLUSTER, (len(rows) + 1) // 2 if everything is None else len(rows))
-    trained, searched = (
-        sentences[np.sort(part)].astype(np.float32, copy=False) for part in np.split(rows, [n_trained])
-    )
-    sight = _clustered(basis, trained, k, seed)
-    if len(held_out) < _MIN_IMAGES or (everything is None and len(searched) < n_texts):
+    n_searched = len(rows) - n_trained if everything is None else max(n_sentences, len(rows))
+    sight = _clustered(basis, sentences[np.sort(rows[:n_trained])].astype(np.float32, copy=False), k, seed)
+    if len(held_out) < _MIN_IMAGES or n_searched < n_texts:
         return sight
-    held_out = held_out[: max(_MIN_IMAGES, _PAIRS // max(n_sentences, len(searched)))]
-    best = _best(held_out, everything or [searched], n_texts)
+    held_out = held_out[: max(_MIN_IMAGES, _PAIRS // n_searched)]
+    best = _best(held_out, everything or [sentences[np.sort(rows[n_trained:])]], n_texts)
     clusters = assign(sight, best.reshape(-1, best.shape[-1])).reshape(best.shape[:2])
     return replace(sight, reach=_reach(sight, held_out, clusters, (1 - target_recall) * _PROBES_MISS))
 
