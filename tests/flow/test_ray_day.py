@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 DAY = DAYS[0]
 DOCUMENTS = 8
-MEMORY_BYTES = 2**15
+MEMORY_BYTES = 2**15 // 3
 """So little that a day of a few documents is laid into clusters and linked in several shards."""
 PARAMS = {
     "curate_images": {"shard_images": 3},
