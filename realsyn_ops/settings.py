@@ -28,7 +28,7 @@ class Settings(BaseSettings):
         1, ge=1, description="Threads a task may use. Results may differ in the last bit between values."
     )
     memory_bytes: int = Field(
-        2 * 2**30, ge=2**14, description="What a step over the whole corpus may hold of vectors at once."
+        2 * 2**30, ge=2**13, description="What a step over the whole corpus may hold of vectors at once."
     )
     ray_address: str = Field(
         "",
