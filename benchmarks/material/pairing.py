@@ -12,7 +12,7 @@ from benchmarks.material.convergence import default, filled, timed
 from benchmarks.material.whole_corpus import Vectors
 from realsyn_ops.heads import vector_heads
 from realsyn_ops.operators.search import FIRST_SPARE, HELD, READ_FOR_ONE
-from realsyn_ops.plans import PairPlan
+from realsyn_ops.plans import PairPlan, shard_bounds
 from realsyn_ops.stages.cluster import Quantizer
 from realsyn_ops.stages.retrieve import Candidates, Rows, Sight, above, assign, choose, merge, probing, search
 
@@ -158,8 +158,8 @@ class _Search:
             with timed("pair: probes"):
                 probed = probing(self._sight, images)
         parts: list[Candidates] = []
-        for start in range(0, max(1, len(among)), self._rows):
-            some = among[start : start + self._rows]
+        for start, stop in shard_bounds(len(among), self._rows) or [(0, 0)]:
+            some = among[start:stop]
             positions = paired.sentences[some]
             vectors = Rows(_Stored(self._sentences.at(positions)), len(positions))
             if READ_FOR_ONE * len(images) > len(positions):

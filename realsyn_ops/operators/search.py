@@ -19,7 +19,7 @@ from realsyn_ops.operators.known_texts import (
     published_pairs,
     refused_candidates,
 )
-from realsyn_ops.plans import PairPlan
+from realsyn_ops.plans import PairPlan, shard_bounds
 from realsyn_ops.settings import settings
 
 if TYPE_CHECKING:
@@ -84,19 +84,15 @@ class Search:
 
         n_probes = self._chosen.n_probes
         n = n or self.n_candidates
-        by_day = list(
-            _parts(
-                among[np.argsort(self._sentences.places[among], kind="stable")],
-                (_SCALED if n_probes else HELD) * self._dim,
-            )
-        )
+        by_day = among[np.argsort(self._sentences.places[among], kind="stable")]
+        by_part = list(_parts(by_day, (_SCALED if n_probes else HELD) * self._dim))
         probed = None
         if n_probes:
             probed = probing_of(list(self._quantizer.assign(images, n_probes=n_probes)[0]))
-        elif len(by_day) > 1:
+        elif len(by_part) > 1:
             probed = probing(self._sight, images)
         parts: list[Candidates] = []
-        for positions in by_day:
+        for positions in by_part:
             vectors: np.ndarray | Rows
             if n_probes:
                 vectors = self._sentences.vectors(positions)
@@ -159,10 +155,9 @@ class Search:
 
 
 def _parts(among: "np.ndarray", row_bytes: int) -> Iterator["np.ndarray"]:
-    """At least one part, each of so many rows as the budget has room for."""
-    rows = max(1, settings().memory_bytes // row_bytes)
-    for start in range(0, max(1, len(among)), rows):
-        yield among[start : start + rows]
+    """At least one part, all of a size, within the budget."""
+    for start, stop in shard_bounds(len(among), max(1, settings().memory_bytes // row_bytes)) or [(0, 0)]:
+        yield among[start:stop]
 
 
 def calibrate(chosen: PairPlan, images: KeptRows, sentences: KeptRows) -> bytes:

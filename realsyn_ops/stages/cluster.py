@@ -37,7 +37,7 @@ _BLOCK, _PIECE, _PAIRS = 65_536, 4_096, 512
 """Rows at a time: of a search, of a product of matrices (a sum of more rows may not be exact), of exact cosines."""
 
 
-class Rows(Protocol):
+class Vectors(Protocol):
     """(n, d) unit rows: an array, or a table that gives those at ascending positions."""
 
     def __len__(self) -> int: ...
@@ -54,7 +54,7 @@ def n_fitted(k: int) -> int:
     return min(_STAGES[-1][0] * k, max(_FITTED, _LEAST_FITTED * k))
 
 
-def fit_centroids(vectors: Rows, *, k: int, seed: int) -> np.ndarray:
+def fit_centroids(vectors: Vectors, *, k: int, seed: int) -> np.ndarray:
     """(k, d) float32 unit centroids of (n, d) unit rows, n >= k: a function of rows, k and seed alone.
 
     Rows are read some thousand at a time, and held as whole numbers of two bytes.

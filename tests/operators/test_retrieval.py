@@ -19,6 +19,8 @@ from realsyn_ops.operators.kept_arrays import KeptArrays
 from realsyn_ops.operators.linked import SENTENCES, Rules
 from realsyn_ops.operators.params import PAIR
 from realsyn_ops.plans import PairPlan
+from realsyn_ops.settings import settings
+from realsyn_ops.stages import retrieve
 from realsyn_ops.stages.dedup import vector_identity
 
 DIM, N_IMAGES, N_SENTENCES = 16, 12, 60
@@ -119,6 +121,24 @@ def test_every_image_gets_its_three_best_sentences(pair: Any) -> None:
     texts, searched = pair(IMAGES, WORDS)
     assert texts == {key: best(vector, WORDS) for key, vector in IMAGES.items()}
     assert searched == N_IMAGES
+
+
+def test_parts_give_the_same_texts_and_later_ones_are_asked_only_for_better(
+    pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "HELD", settings().memory_bytes // (13 * DIM))
+    asked: list[tuple[int, bool]] = []
+
+    def recorded(*args: Any, **kwargs: Any) -> retrieve.Candidates:
+        least = kwargs["least"]
+        asked.append((len(kwargs["keys"]), least is not None and bool(np.isfinite(least).all())))
+        return found(*args, **kwargs)
+
+    found = retrieve.search
+    monkeypatch.setattr(retrieve, "search", recorded)
+    texts, _ = pair(IMAGES, WORDS)
+    assert texts == {key: best(image, WORDS) for key, image in IMAGES.items()}
+    assert asked == [(12, i > 0) for i in range(5)] * 2, "the texts, then the recall"
 
 
 def test_a_new_day_searches_new_images_only_and_ends_as_all_at_once(pair: Any, bucket: Bucket) -> None:

@@ -20,7 +20,7 @@ _ENERGY = 0.975
 _CLUSTERED = 48
 """Directions in which sentences are clustered."""
 _SENTENCES_PER_CLUSTER = 200
-"""Half as many as the codebook has: images look at two thirds as many sentences, and probe a fifth more clusters."""
+"""Half as many as the codebook has: images look at three fifths as many sentences, and probe a fifth more clusters."""
 _MAX_CLUSTERS = 65_536
 _TRAINED_PER_CLUSTER, _LEAST_TRAINED = 64, 32
 _ITERATIONS = 10
