@@ -170,7 +170,8 @@ def test_a_store_that_comes_back_is_waited_for_by_those_who_have_patience(
     assert not [error for error in errors if isinstance(error, TransientError)], errors
     told = [record.getMessage() for record in caplog.records if record.name == "realsyn_ops.io.storage"]
     assert f"{bucket.uri('')} at {bucket.endpoint_url} does not answer: it is waited for, 60 s at most" in told
-    assert len(told) <= len(CALLS), "a call says it once"
+    # Some calls are two requests (create, copy, download), and the second one may find a store that is not well yet.
+    assert len(told) <= 2 * len(waiting), "a request says it once, not each second"
 
 
 @pytest.mark.parametrize(
