@@ -1,9 +1,9 @@
 """Takedown on a real bucket: what is removed is gone to the byte, stays removed, and nothing else is touched."""
 
-import hashlib
 import json
 import urllib.parse
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -75,9 +75,9 @@ def published(store: Stack, worker: Worker) -> Bucket:
 
 def copied(worker: Worker, source: Bucket, target: Bucket, *, roots: tuple[str, ...] = ("",)) -> Bucket:
     """A bucket with the same objects, in which the worker is at home from now on."""
-    for root in roots:
-        for item in source.list(root):
-            target.put(item.key, source.get(item.key))  # its copy is within a bucket
+    keys = [item.key for root in roots for item in source.list(root)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: target.put(key, source.get(key)), keys))  # its `copy` is within a bucket
     worker.use(target)
     return target
 
@@ -106,7 +106,7 @@ def document_key(corpus: Corpus, page: str) -> str:
 
 
 def objects(bucket: Bucket) -> dict[str, str]:
-    return {item.key: hashlib.sha256(bucket.get(item.key)).hexdigest() for item in bucket.list("")}
+    return {item.key: item.etag for item in bucket.list("")}  # of the content
 
 
 def texts_by_image(corpus: Corpus) -> dict[str, list[str]]:
