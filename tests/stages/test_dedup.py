@@ -469,14 +469,6 @@ def test_cells_do_not_depend_on_the_rows_of_a_call() -> None:
         assert (some_limits.tolist(), some.tolist()) == (wanted_limits.tolist(), wanted.tolist())
 
 
-def test_a_shortlist_is_all_that_is_asked() -> None:
-    vectors, centroids = random_vectors(50, seed=1), random_vectors(20, seed=2)
-    shortlist = np.argsort(vectors @ centroids.T, axis=1)[:, [4, 18, 3]]
-    limits, cells = near_cells(vectors, centroids, min_similarity=-9, shortlist=shortlist)
-    assert cells[limits[:-1]].tolist() == shortlist[:, 1].tolist()
-    assert [sorted(cells[a:b].tolist()) for a, b in pairwise(limits)] == np.sort(shortlist, axis=1).tolist()
-
-
 def test_no_rows_have_no_cells_and_no_links() -> None:
     none = np.empty((0, 16), np.float32)
     limits, cells = cells_of(none, n_cells=4, min_similarity=0.9)

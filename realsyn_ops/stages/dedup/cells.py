@@ -14,14 +14,11 @@ _TOLERANCE = 1e-4
 """More than what a float32 product of unit rows can be off: decisions nearer than that are taken in float64."""
 
 
-def near_cells(
-    vectors: np.ndarray, centroids: np.ndarray, *, min_similarity: float, shortlist: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def near_cells(vectors: np.ndarray, centroids: np.ndarray, *, min_similarity: float) -> tuple[np.ndarray, np.ndarray]:
     """Each row's home and, behind it and by id, the cells it is near to: cells[limits[i] : limits[i + 1]].
 
-    vectors: (n, d) unit rows; centroids: (k, d) unit rows; shortlist: (n, m) ids, where only those are to be asked. A
-    row's cells do not depend on the rows beside it: what float32 leaves open is decided in float64. Ties go to the
-    smaller id. A shortlist may lack a cell that is near, and then pairs are missed.
+    vectors: (n, d) unit rows; centroids: (k, d) unit rows. A row's cells do not depend on the rows beside it: what
+    float32 leaves open is decided in float64. Ties go to the smaller id.
     """
     centroids = np.ascontiguousarray(centroids, np.float32)
     reach = float(np.sqrt(max(0.0, 2 - 2 * min_similarity))) / 2
@@ -31,8 +28,6 @@ def near_cells(
     for start in range(0, len(vectors), _BLOCK):
         block = np.ascontiguousarray(vectors[start : start + _BLOCK], np.float32)
         scores = block @ centroids.T
-        if shortlist is not None:
-            scores = _only(scores, shortlist[start : start + _BLOCK])
         found = np.flatnonzero(scores >= _least(scores, gaps, widest))
         rows, near = np.divmod(found, scores.shape[1])
         some = _decide(block, centroids, gaps, rows, near, scores.ravel()[found].astype(np.float64))
@@ -62,12 +57,6 @@ def _least(scores: np.ndarray, gaps: np.ndarray, widest: float) -> np.ndarray:
     least = top - gaps[home] - 2 * _TOLERANCE
     least[leads > 1] = top[leads > 1] - widest - 2 * _TOLERANCE
     return least
-
-
-def _only(scores: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    kept = np.full_like(scores, -np.inf)
-    np.put_along_axis(kept, ids, np.take_along_axis(scores, ids, axis=1), axis=1)
-    return kept
 
 
 def _decide(
