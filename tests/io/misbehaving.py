@@ -162,9 +162,13 @@ async def _claims_much(path: str, writer: asyncio.StreamWriter) -> bool:
 
 
 async def _bomb(path: str, writer: asyncio.StreamWriter) -> bool:
+    return _write(writer, 200, _packed_zeros(), "Content-Encoding: gzip")
+
+
+@lru_cache
+def _packed_zeros() -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    data = b"".join(packer.compress(bytes(2**20)) for _ in range(200)) + packer.flush()
-    return _write(writer, 200, data, "Content-Encoding: gzip")
+    return b"".join(packer.compress(bytes(2**20)) for _ in range(200)) + packer.flush()
 
 
 async def _long_header(path: str, writer: asyncio.StreamWriter) -> bool:
