@@ -60,7 +60,7 @@ def copied(tmp_path: Path) -> Path:
 
 
 def plant(path: Path, line: str) -> None:
-    path.write_text(f"{path.read_text()}\n{line}\n")
+    path.write_text(f"{path.read_text() if path.exists() else ''}\n{line}\n")
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,10 @@ def plant(path: Path, line: str) -> None:
         ("realsyn_ops/operators/ray_shards.py", "import ray", "TID253"),
         ("dags/pair_texts.py", "from PIL import Image", "TID253"),
         ("realsyn_ops/stages/sample/cuts.py", "from . import bounds", "TID252"),
+        ("realsyn_ops/stages/sample/new.py", "says = 'nothing of itself'", "D100"),
     ],
 )
-def test_ruff_names_a_planted_import(copied: Path, file: str, line: str, rule: str) -> None:
+def test_ruff_names_a_planted_line(copied: Path, file: str, line: str, rule: str) -> None:
     assert run("ruff", "check", "--select", rule, ".", cwd=copied).returncode == 0
     plant(copied / file, line)
     done = run("ruff", "check", "--select", rule, ".", cwd=copied)
@@ -140,13 +141,9 @@ def test_a_dag_file_is_a_table_of_contents(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_is_short_named_for_what_it_does_and_says_it(path: Path) -> None:
-    text = path.read_text()
-    tree = ast.parse(text)
-    assert len(text.splitlines()) <= 400
+def test_a_module_is_short_and_named_for_what_it_does(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
     assert path.stem not in {"utils", "util", "helpers", "common", "misc", "base", "manager", "handler"}
-    assert ast.get_docstring(tree)
-    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level] == []
 
 
 def test_a_takedown_waits_for_every_other_dag() -> None:
