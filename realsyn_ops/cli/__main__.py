@@ -351,7 +351,7 @@ def test(context: typer.Context) -> None:
     """Run the tests, two at a time; arguments go to pytest. --long runs the endurance tests instead, one at a time."""
     at_once = [] if "--long" in context.args else ["--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder"]
     command = [sys.executable, "-m", "pytest", "-q", *at_once, *context.args]
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # as tasks have: spinning threads slow all down
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # as tasks have
     env = {**os.environ, **one_thread, "PYTHONPATH": str(PROJECT)}
     raise typer.Exit(subprocess.run(command, cwd=PROJECT, env=env, check=False).returncode)
 
