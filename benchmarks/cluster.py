@@ -22,7 +22,7 @@ from rich.console import Console
 
 from realsyn_ops.cli.bench import Check, Measurement
 from realsyn_ops.cli.peers import run_peer
-from realsyn_ops.cli.services import PROJECT
+from realsyn_ops.cli.services import ONE_THREAD, PROJECT
 from realsyn_ops.demo.packages import fetch
 from realsyn_ops.demo.wordnet import read_nouns
 from realsyn_ops.models.load import load_encoder
@@ -32,7 +32,6 @@ SUMMARY = "k-means and assignment, beside faiss and scikit-learn"
 MAX_TIME_RATIO, MIN_OBJECTIVE_RATIO, MAX_MISSED = 0.5, 0.99, 0.005
 _ROWS_PER_CLUSTER = 420
 _SIZES = (100_000, 300_000, 1_000_000)
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 _PROCESS = r"""
 import json, re, sys, time
@@ -180,7 +179,7 @@ def _race(folder: Path, k: int, home: Path, console: Console) -> dict[str, dict[
 
 def _run(code: str, folder: Path, k: int, *more: str) -> dict[str, Any]:
     command = [sys.executable, "-c", _PROCESS + code, *_arguments(folder, k), *more]
-    environment = {**os.environ, **_ONE_THREAD}
+    environment = {**os.environ, **ONE_THREAD}
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -90,7 +90,7 @@ def summarise(bucket: Bucket, requests: Counter[str], documents: int) -> Measure
 
 
 def _run_day(stack: Stack, day: str) -> None:
-    env = {**os.environ, **stack.airflow_env(), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, **stack.airflow_env()}
     command = [sys.executable, "-m", "tests.flow.run_tasks", day, "{}"]
     done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -78,7 +78,7 @@ def measure(home: Path, console: Console, *, seeds: int = 3, steps: int = 300) -
 
 
 def _run(stack: Stack, module: str, *arguments: str, stdin: str) -> None:
-    env = {**os.environ, **stack.airflow_env(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    env = {**os.environ, **stack.airflow_env()}
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         env=env, cwd=PROJECT, capture_output=True, text=True, check=False, input=stdin,

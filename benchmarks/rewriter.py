@@ -68,7 +68,7 @@ def _run(stack: Stack, further: dict[str, str], limits: dict[str, float]) -> dic
     answers_before = (
         Corpus(bucket).read("answers", ["key"])["key"].to_pylist() if Corpus(bucket).exists("answers") else []
     )
-    env = {**os.environ, **stack.airflow_env(), "OMP_NUM_THREADS": "1", **further}
+    env = {**os.environ, **stack.airflow_env(), **further}
     command = [sys.executable, "-m", "tests.flow.run_tasks", DAYS[0], json.dumps({"pair_texts": limits})]
     done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -12,14 +12,13 @@ from typing import Any
 
 from rich.console import Console
 
-from realsyn_ops.cli.services import PROJECT
+from realsyn_ops.cli.services import ONE_THREAD, PROJECT
 from realsyn_ops.errors import ServiceError
 
 STEPS = ("images", "sentences", "pair")
 """What the Dags `curate_images`, `cluster_sentences` and `pair_texts` do over all days."""
 LIGHT_FACTOR = 2
 """Light columns are held once, and once more in part while they are sorted and joined."""
-_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 
 class Corpus:
@@ -39,7 +38,7 @@ def run_module(module: str, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.material.{module}", *arguments],
         cwd=PROJECT,
-        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,

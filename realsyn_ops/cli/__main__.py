@@ -12,7 +12,7 @@ import typer
 
 from realsyn_ops.cli.console import console, home, one_clear_line
 from realsyn_ops.cli.quarantine_commands import quarantine
-from realsyn_ops.cli.services import PROJECT, Stack
+from realsyn_ops.cli.services import ONE_THREAD, PROJECT, Stack
 
 app = typer.Typer(
     help="RealSyn ops: web documents in, image-text pairs for CLIP pre-training out.",
@@ -351,8 +351,7 @@ def test(context: typer.Context) -> None:
     """Run the tests, two at a time; arguments go to pytest. --long runs the endurance tests instead, one at a time."""
     at_once = [] if "--long" in context.args else ["--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder"]
     command = [sys.executable, "-m", "pytest", "-q", *at_once, *context.args]
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # as tasks have
-    env = {**os.environ, **one_thread, "PYTHONPATH": str(PROJECT)}
+    env = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(PROJECT)}
     raise typer.Exit(subprocess.run(command, cwd=PROJECT, env=env, check=False).returncode)
 
 

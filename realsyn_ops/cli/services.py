@@ -19,6 +19,8 @@ from realsyn_ops.io.storage import Bucket
 
 PROJECT = Path(__file__).resolve().parents[2]
 MIN_FREE_BYTES = 6 * 2**30
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""What a process computes with: tasks run side by side."""
 LET_THROUGH = ("AIRFLOW_CONN_", "AIRFLOW__METRICS__", "AIRFLOW__OPENLINEAGE__")
 """Airflow's variables that reach the embedded Airflow from the shell: Connections, and where it reports to."""
 USERS = {"admin": "admin", "operator": "user", "viewer": "viewer"}
@@ -197,8 +199,7 @@ class Stack:
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
             "PYTHONPATH": str(PROJECT),
             "PYTHONDONTWRITEBYTECODE": "",
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
+            **ONE_THREAD,
             "TOKENIZERS_PARALLELISM": "false",
             "GX_ANALYTICS_ENABLED": "false",
             "no_proxy": "127.0.0.1,localhost",
