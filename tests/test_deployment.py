@@ -132,6 +132,7 @@ def test_ray_nodes_are_set_up_like_airflows_workers_and_ray_knows_their_options(
     assert f"--address=ray-head:{port['port']}" in services["ray-worker"]["command"]
     assert f"ray://ray-head:{port['ray-client-server-port']}" in EXAMPLE.read_text()
     assert worker["environment"]["RAY_AUTH_MODE"] == "token"
+    assert worker["environment"]["GRPC_ENABLE_FORK_SUPPORT"] == "0"
 
 
 def test_no_secret_stands_in_the_compose_file_or_in_the_example() -> None:

@@ -1,5 +1,6 @@
 """Handing shards over to a Ray cluster, from a process that is no part of it."""
 
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -12,10 +13,14 @@ from realsyn_ops.errors import TransientError
 from realsyn_ops.ray.job import Job
 from realsyn_ops.ray.progress import Request
 
+log = logging.getLogger(__name__)
+
 _NAMESPACE = "realsyn"
 _CONNECT_S = 10
 _ANSWER_S = 120
 _TRIES = 10
+_STARTS = 3
+"""Servers that a `ray://` client asks for: now and then one dies of its fork (ray-project/ray, issue 63202)."""
 
 
 def submit(address: str, request: Request, owner: str) -> str:
@@ -51,7 +56,7 @@ def connected(address: str) -> Iterator[None]:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()  # Ray itself may wait for minutes
-        ray.init(address, namespace=_NAMESPACE, log_to_driver=False, configure_logging=False)
+        _init(address)
     except (OSError, RuntimeError) as error:
         raise TransientError(
             f"the Ray cluster REALSYN_RAY_ADDRESS={address} does not answer, or refuses RAY_AUTH_TOKEN: {error}"
@@ -60,3 +65,15 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _init(address: str) -> None:
+    for start in range(1, _STARTS + 1):
+        try:
+            ray.init(address, namespace=_NAMESPACE, log_to_driver=False, configure_logging=False)
+            return
+        except (OSError, RuntimeError) as error:
+            ray.shutdown()  # or whatever this process does with Ray next would be sent to the client that is not there
+            if start == _STARTS or not isinstance(error, ConnectionAbortedError | RuntimeError):
+                raise
+            log.warning("the server for this client died at its start, so another is asked for: %s", error)

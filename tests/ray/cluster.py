@@ -37,6 +37,7 @@ class Cluster:
             "OPENBLAS_NUM_THREADS": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_OFFLINE": "1",
+            "GRPC_ENABLE_FORK_SUPPORT": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_memory_monitor_refresh_ms": "0",  # other work on this machine must not end ours
         }

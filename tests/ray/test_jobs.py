@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -168,6 +169,33 @@ def test_a_cluster_that_is_not_there_is_said_at_once(deployed: Bucket, monkeypat
     task = RayShards(task_id="squares", step="tests.ray.steps:squares", works=works_of(deployed, SHARDS, seed=4))
     with pytest.raises(TransientError, match=r"REALSYN_RAY_ADDRESS=ray://127\.0\.0\.1:\d+ does not answer"):
         task.execute({"ti": SimpleNamespace(id="one")})
+
+
+@pytest.mark.parametrize(("n_dead", "is_served"), [(2, True), (3, False)])
+def test_a_client_whose_server_dies_at_its_start_asks_for_another(
+    deployed: Bucket, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, n_dead: int, is_served: bool
+) -> None:
+    import ray  # not before the cluster's token is in the environment: Ray reads it once
+    from ray.util.client.worker import Worker
+
+    from realsyn_ops.ray.client import connected
+
+    dead: list[Worker] = []
+    start = Worker._server_init
+
+    def server_init(worker: Worker, *args: Any) -> None:
+        if len(dead) < n_dead:
+            dead.append(worker)
+            raise ConnectionAbortedError("Initialization failure from server: it is a zombie")
+        start(worker, *args)
+
+    monkeypatch.setattr(Worker, "_server_init", server_init)
+    ends = nullcontext() if is_served else pytest.raises(TransientError, match="it is a zombie")
+    with ends, connected(cluster.client_address):
+        assert ray.is_initialized()
+    assert len(dead) == n_dead
+    with connected(cluster.address):
+        assert ray.get(ray.remote(lambda: "made").options(num_cpus=0).remote()) == "made"
 
 
 def test_nothing_is_made_twice_when_the_waiting_process_and_a_whole_node_are_killed(
