@@ -7,9 +7,11 @@ the same version both remove it, so the second one fails instead of doubling a d
 
 import hashlib
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import lance
 import numpy as np
@@ -28,6 +30,7 @@ _DIGEST_ROWS = 65_536
 _WRITE_ROWS = 1_024
 _SCAN_ROWS = 4_096
 _HEAVY_ROWS = 128
+_CACHE_BYTES = 2**25
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,21 @@ class TableState:
     n_bytes: int
     n_files: int
     schema: pa.Schema
+
+
+@dataclass
+class _Reader:
+    """A process's client of a bucket, which costs ten times the opening of a table, and what it knows of the files."""
+
+    session: lance.Session
+    latest: lance.LanceDataset | None = None
+    """Lance drops a client with the last table that was opened by it."""
+
+
+@lru_cache(maxsize=8)
+def _reader_of(bucket: Bucket, process: int) -> _Reader:
+    """By process, since a fork cannot use its parent's client."""
+    return _Reader(lance.Session(index_cache_size_bytes=_CACHE_BYTES, metadata_cache_size_bytes=_CACHE_BYTES))
 
 
 @dataclass(frozen=True)
@@ -255,12 +273,16 @@ class Corpus:
         return dataset
 
     def _open(self, name: str, version: int | None = None) -> lance.LanceDataset | None:
+        reader = _reader_of(self.bucket, os.getpid())
         try:
-            return lance.dataset(self._uri(name), version=version, storage_options=self.bucket.lance_options)
+            reader.latest = lance.dataset(
+                self._uri(name), version=version, storage_options=self.bucket.lance_options, session=reader.session
+            )
         except ValueError as error:
             if "not found" in str(error):
                 return None
             raise
+        return reader.latest
 
     def _create(self, name: str, schema: pa.Schema) -> lance.LanceDataset:
         try:

@@ -1,5 +1,6 @@
 """Benchmarks: what is measured, printed and answered as exit code, for checks that hold and checks that do not."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from benchmarks.demo import covered_seconds, summarise
 from realsyn_ops.cli.bench import Check, list_benchmarks, run_benchmark
+from realsyn_ops.errors import PermanentError
 
 GB = 2**30
 FIGURES = '{"ours": {"seconds": 1.5, "rows": 12000}, "exact": {"seconds": 30.0}, "speedup": 20.0}'
@@ -148,7 +150,18 @@ def test_an_unknown_benchmark_names_those_there_are(tmp_path: Path, capsys: pyte
 def test_every_benchmark_says_what_it_measures() -> None:
     found = list_benchmarks()
     assert "demo" in found
-    assert all(len(summary) > 20 for summary in found.values())
+    for name, summary in found.items():
+        benchmark = importlib.import_module(f"benchmarks.{name}")
+        assert summary == benchmark.SUMMARY
+        assert len(summary) > 20
+        assert callable(benchmark.measure)
+
+
+def test_a_benchmark_that_does_not_say_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mute.py").write_text("def measure(home, console): ...")
+    monkeypatch.setattr("realsyn_ops.cli.bench.BENCHMARKS", tmp_path)
+    with pytest.raises(PermanentError, match=r"mute\.py has no SUMMARY"):
+        list_benchmarks()
 
 
 @pytest.mark.parametrize(

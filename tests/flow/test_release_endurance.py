@@ -19,7 +19,6 @@ from realsyn_ops.cli.services import PROJECT, Stack
 from realsyn_ops.errors import TransientError
 from realsyn_ops.io.releases import versions
 from realsyn_ops.io.storage import Bucket
-from tests.flow.harness import Demo
 from tests.flow.refusing_proxy import refusing
 
 N_KILLS = 20
@@ -27,7 +26,7 @@ PARAMS: dict[str, Any] = {"seed": 20, "shard_pairs": 10}
 HASTY = {"REALSYN_STORE_PATIENCE_S": "2"}
 """For a store that will not come back."""
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 
 class Releases:
@@ -83,10 +82,19 @@ def forget(bucket: Bucket, version: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def release(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, bytes], float]]:
+def stack(calm: Path) -> Iterator[Stack]:
+    """A finished demo's store, without its Airflow."""
+    stack = Stack(calm)
+    stack.up_store()
+    yield stack
+    stack.down()
+
+
+@pytest.fixture(scope="module")
+def release(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, bytes], float]]:
     """Version and content of a release that nothing disturbed, and how long it took; gone from the bucket."""
-    bucket, known = demo.stack.bucket, versions(demo.stack.bucket)
-    with releases(demo.stack.airflow_env(), tmp_path_factory.mktemp("undisturbed")) as made:
+    bucket, known = stack.bucket, versions(stack.bucket)
+    with releases(stack.airflow_env(), tmp_path_factory.mktemp("undisturbed")) as made:
         made.start()
         started = time.monotonic()
         assert made.ended() == 0, made.errors.read_text()[-2000:]
@@ -100,11 +108,11 @@ def release(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 
 
 def test_a_release_killed_at_any_moment_is_never_half_there_and_runs_again_to_the_same_bytes(
-    demo: Demo, release: tuple[str, dict[str, bytes], float], tmp_path: Path
+    stack: Stack, release: tuple[str, dict[str, bytes], float], tmp_path: Path
 ) -> None:
-    (version, whole, took), bucket = release, demo.stack.bucket
+    (version, whole, took), bucket = release, stack.bucket
     draw, n_unseen = random.Random(2502), 0
-    with releases(demo.stack.airflow_env(), tmp_path) as made:
+    with releases(stack.airflow_env(), tmp_path) as made:
         while n_unseen < N_KILLS:
             pid, moment = made.start(), draw.uniform(0.02, 1) * took
             time.sleep(moment)
@@ -124,18 +132,18 @@ def test_a_release_killed_at_any_moment_is_never_half_there_and_runs_again_to_th
 
 
 def test_a_store_that_answers_503_ends_in_a_clear_error_and_a_clean_rerun(
-    demo: Demo, release: tuple[str, dict[str, bytes], float], tmp_path: Path
+    stack: Stack, release: tuple[str, dict[str, bytes], float], tmp_path: Path
 ) -> None:
-    (version, whole, _), bucket = release, demo.stack.bucket
+    (version, whole, _), bucket = release, stack.bucket
     n_puts, after = [0], 5
 
     def refuses(method: str, path: str) -> bool:
         n_puts[0] += method == "PUT" and "release" in path
         return n_puts[0] > after
 
-    with refusing(demo.stack.endpoints.s3_port, refuses) as url:
-        env = demo.stack.airflow_env()
-        behind = env["AIRFLOW_CONN_REALSYN_S3"].replace(str(demo.stack.endpoints.s3_port), url.rsplit(":", 1)[1])
+    with refusing(stack.endpoints.s3_port, refuses) as url:
+        env = stack.airflow_env()
+        behind = env["AIRFLOW_CONN_REALSYN_S3"].replace(str(stack.endpoints.s3_port), url.rsplit(":", 1)[1])
         with releases({**env, **HASTY, "AIRFLOW_CONN_REALSYN_S3": behind}, tmp_path) as made:
             made.start()
             assert made.ended() == 1
@@ -144,7 +152,7 @@ def test_a_store_that_answers_503_ends_in_a_clear_error_and_a_clean_rerun(
     assert "TransientError: s3://" in last
     assert "SlowDown Please reduce your request rate" in last
     assert version not in versions(bucket)
-    with releases(demo.stack.airflow_env(), tmp_path) as made:
+    with releases(stack.airflow_env(), tmp_path) as made:
         made.start()
         assert made.ended() == 0
     assert contents(bucket, version) == whole
@@ -152,18 +160,18 @@ def test_a_store_that_answers_503_ends_in_a_clear_error_and_a_clean_rerun(
 
 
 def test_a_full_disk_ends_in_a_clear_error_and_with_more_room_in_the_same_bytes(
-    demo: Demo, release: tuple[str, dict[str, bytes], float], tmp_path: Path
+    stack: Stack, release: tuple[str, dict[str, bytes], float], tmp_path: Path
 ) -> None:
     version, whole, _ = release
-    full = store_of(demo, tmp_path / "store", max_volumes=64)
-    roomy = store_of(demo, tmp_path / "store", max_volumes=128)
+    full = store_of(stack, tmp_path / "store", max_volumes=64)
+    roomy = store_of(stack, tmp_path / "store", max_volumes=128)
     full.up_store()
     try:
         changelog = whole[f"releases/{version}/CHANGELOG.jsonl"].splitlines()
         previous = json.loads(changelog[0])["previous"]
         for prefix in ("corpus/", f"releases/{previous}/", f"staging/release_dataset/{previous}/"):
-            for item in list(demo.stack.bucket.list(prefix)):
-                full.bucket.put(item.key, demo.stack.bucket.get(item.key))
+            for item in list(stack.bucket.list(prefix)):
+                full.bucket.put(item.key, stack.bucket.get(item.key))
         fill(full.bucket)
         with releases(full.airflow_env() | HASTY, tmp_path) as made:
             made.start()
@@ -181,10 +189,10 @@ def test_a_full_disk_ends_in_a_clear_error_and_with_more_room_in_the_same_bytes(
         roomy.down()
 
 
-def store_of(demo: Demo, home: Path, *, max_volumes: int) -> Stack:
+def store_of(of: Stack, home: Path, *, max_volumes: int) -> Stack:
     """A store of so many files of a megabyte; it may be started again with more of them."""
     stack = Stack(home, volume_mb=1, max_volumes=max_volumes)
-    stack.use_bucket(demo.stack.bucket_name)
+    stack.use_bucket(of.bucket_name)
     return stack
 
 

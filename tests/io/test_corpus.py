@@ -1,6 +1,7 @@
 """Corpus tables on a real object store: a day is replaced whole, by one writer, and nothing is published twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import lance
 import pyarrow as pa
@@ -58,6 +59,26 @@ def test_the_same_rows_again_make_no_new_version(bucket: Bucket) -> None:
     assert corpus.version("t") == version
     assert corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01", "a", "b", value=0.5)}) == ["2025-01-01"]
     assert corpus.version("t") == version + 1
+
+
+def test_what_another_process_commits_is_seen_at_once(bucket: Bucket) -> None:
+    corpus, other = Corpus(bucket), Corpus(replace(bucket, patience_s=1))
+    for day, expected in (("2025-01-01", ["a"]), ("2025-01-02", ["a", "b"]), ("2025-01-03", ["a", "b", "c"])):
+        other.publish("t", SCHEMA, {day: rows(day, expected[-1])})
+        assert keys(corpus) == expected
+    other.forget_versions("t")
+    assert not corpus.exists("t", version=2)
+    assert keys(corpus) == ["a", "b", "c"]
+
+
+def test_a_table_made_again_under_its_name_is_read_anew(bucket: Bucket) -> None:
+    corpus = Corpus(bucket)
+    for key in ("a", "b"):
+        corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01", key)})
+        assert (corpus.version("t"), keys(corpus), corpus.n_rows("t")) == (2, [key], 1)
+        for item in list(bucket.list("corpus/")):
+            bucket.delete(item.key)
+        assert not corpus.exists("t")
 
 
 def test_a_day_can_become_empty(bucket: Bucket) -> None:
