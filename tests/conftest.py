@@ -21,7 +21,9 @@ _numbers = itertools.count(1)
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack of which only the object store runs. Each bucket takes volumes of its own: there are hundreds."""
     stack = Stack(tmp_path_factory.mktemp("store"), max_volumes=10_000)
-    stack.up_store()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEED_MASTER_VOLUME_GROWTH_COPY_1", "1")  # volumes that a new bucket gets, of seven
+        stack.up_store()
     yield stack
     stack.down()
 
