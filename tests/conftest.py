@@ -13,6 +13,10 @@ from realsyn_ops.io.storage import Bucket
 
 ON_AIRFLOW = "tests/flow/"
 IN_ONE_PROCESS = (ON_AIRFLOW, "tests/page/", "tests/ray/")
+FIRST = "tests/flow/test_equality.py"
+"""Of the endurance tests the longest, which no load turns red."""
+BESIDE = ("tests/flow/test_release_endurance.py", "tests/flow/test_replayed_day.py")
+"""Endurance tests that run beside those, so that what measures time has the machine for itself again afterwards."""
 
 _numbers = itertools.count(1)
 
@@ -40,11 +44,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Either kind of tests; those on Airflow first: they take the longest."""
+    """Either kind of tests; those on Airflow first: they take the longest, and `FIRST` before all."""
     wants_long = config.getoption("--long")
     chosen = [item for item in items if bool(item.get_closest_marker("long")) == wants_long]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = sorted(chosen, key=lambda item: not item.nodeid.startswith(ON_AIRFLOW))
+    items[:] = sorted(chosen, key=lambda item: 2 - item.nodeid.startswith(ON_AIRFLOW) - item.nodeid.startswith(FIRST))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -56,4 +60,6 @@ class Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
+        if file in BESIDE:
+            return "beside"
         return next((folder for folder in IN_ONE_PROCESS if file.startswith(folder)), file)

@@ -348,8 +348,8 @@ def bench(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
-    """Run the tests, two at a time; arguments go to pytest. --long runs the endurance tests instead, one at a time."""
-    at_once = [] if "--long" in context.args else ["--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder"]
+    """Run the tests, two at a time; arguments go to pytest. --long runs the endurance tests instead."""
+    at_once = ["--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder"]
     command = [sys.executable, "-m", "pytest", "-q", *at_once, *context.args]
     env = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(PROJECT)}
     raise typer.Exit(subprocess.run(command, cwd=PROJECT, env=env, check=False).returncode)
