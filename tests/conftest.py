@@ -13,10 +13,8 @@ from realsyn_ops.io.storage import Bucket
 
 ON_AIRFLOW = "tests/flow/"
 IN_ONE_PROCESS = (ON_AIRFLOW, "tests/page/", "tests/ray/")
-FIRST = "tests/flow/test_equality.py"
-"""Of the endurance tests the longest, which no load turns red."""
-BESIDE = ("tests/flow/test_release_endurance.py", "tests/flow/test_replayed_day.py")
-"""Endurance tests that run beside those, so that what measures time has the machine for itself again afterwards."""
+BESIDE = ("celery", "endurance", "release_endurance", "replayed_day")
+"""Endurance tests that one process runs, which share a demo, beside the equality's and the Ray day in another."""
 
 _numbers = itertools.count(1)
 
@@ -44,11 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Either kind of tests; those on Airflow first: they take the longest, and `FIRST` before all."""
+    """Either kind of tests; those on Airflow first: they take the longest."""
     wants_long = config.getoption("--long")
     chosen = [item for item in items if bool(item.get_closest_marker("long")) == wants_long]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = sorted(chosen, key=lambda item: 2 - item.nodeid.startswith(ON_AIRFLOW) - item.nodeid.startswith(FIRST))
+    items[:] = sorted(chosen, key=lambda item: not item.nodeid.startswith(ON_AIRFLOW))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -60,6 +58,6 @@ class Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
-        if file in BESIDE:
+        if file in [f"{ON_AIRFLOW}test_{name}.py" for name in BESIDE]:
             return "beside"
         return next((folder for folder in IN_ONE_PROCESS if file.startswith(folder)), file)
