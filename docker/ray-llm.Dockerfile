@@ -5,5 +5,5 @@
 ARG RAY_LLM
 FROM ${RAY_LLM}
 
-ENV PYTHONPATH=/opt/realsyn
+ENV PYTHONPATH=/opt/realsyn GRPC_ENABLE_FORK_SUPPORT=0
 COPY realsyn_ops /opt/realsyn/realsyn_ops

@@ -14,7 +14,7 @@ from realsyn_ops.io.storage import Bucket
 ON_AIRFLOW = "tests/flow/"
 IN_ONE_PROCESS = (ON_AIRFLOW, "tests/page/", "tests/ray/")
 BESIDE = ("celery", "endurance", "release_endurance", "replayed_day")
-"""Endurance tests that one process runs, which share a demo, beside the equality's and the Ray day in another."""
+"""Endurance tests that one process runs, with one finished demo for most, beside the equality's and the Ray day."""
 
 _numbers = itertools.count(1)
 

@@ -123,4 +123,5 @@ def test_versions_are_those_of_the_lock_and_no_shard_is_made_on_the_head() -> No
     cluster = read("raycluster.yaml")["spec"]
     assert cluster["rayVersion"] == lock["ray"]
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    assert variables(containers("raycluster.yaml")[0])["GRPC_ENABLE_FORK_SUPPORT"] == "0"
     assert containers("raycluster.yaml")[1]["resources"]["limits"]["nvidia.com/gpu"] == "1"

@@ -45,8 +45,8 @@ class TableState:
 
 
 @dataclass
-class _Reader:
-    """A process's client of a bucket, which costs ten times the opening of a table, and what it knows of the files."""
+class _Client:
+    """A process's client of a bucket's tables, dearer to make than a table to open, and what it knows of the files."""
 
     session: lance.Session
     latest: lance.LanceDataset | None = None
@@ -54,9 +54,9 @@ class _Reader:
 
 
 @lru_cache(maxsize=8)
-def _reader_of(bucket: Bucket, process: int) -> _Reader:
+def _client_of(bucket: Bucket, process: int) -> _Client:
     """By process, since a fork cannot use its parent's client."""
-    return _Reader(lance.Session(index_cache_size_bytes=_CACHE_BYTES, metadata_cache_size_bytes=_CACHE_BYTES))
+    return _Client(lance.Session(index_cache_size_bytes=_CACHE_BYTES, metadata_cache_size_bytes=_CACHE_BYTES))
 
 
 @dataclass(frozen=True)
@@ -273,16 +273,17 @@ class Corpus:
         return dataset
 
     def _open(self, name: str, version: int | None = None) -> lance.LanceDataset | None:
-        reader = _reader_of(self.bucket, os.getpid())
+        client = _client_of(self.bucket, os.getpid())
         try:
-            reader.latest = lance.dataset(
-                self._uri(name), version=version, storage_options=self.bucket.lance_options, session=reader.session
+            dataset = lance.dataset(
+                self._uri(name), version=version, storage_options=self.bucket.lance_options, session=client.session
             )
         except ValueError as error:
             if "not found" in str(error):
                 return None
             raise
-        return reader.latest
+        client.latest = dataset
+        return dataset
 
     def _create(self, name: str, schema: pa.Schema) -> lance.LanceDataset:
         try:

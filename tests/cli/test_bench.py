@@ -160,7 +160,7 @@ def test_every_benchmark_says_what_it_measures() -> None:
 def test_a_benchmark_that_does_not_say_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mute.py").write_text("def measure(home, console): ...")
     monkeypatch.setattr("realsyn_ops.cli.bench.BENCHMARKS", tmp_path)
-    with pytest.raises(PermanentError, match=r"mute\.py has no SUMMARY"):
+    with pytest.raises(PermanentError, match=r"mute\.py has no line SUMMARY"):
         list_benchmarks()
 
 
