@@ -286,14 +286,21 @@ class Corpus:
         return dataset
 
     def _create(self, name: str, schema: pa.Schema) -> lance.LanceDataset:
+        """The table's first version, without rows, or what another writer has made of it meanwhile.
+
+        Not `lance.write_dataset`: of a table that came up since its look it commits an emptied version.
+        """
+        options = self.bucket.lance_options
+        guard = lance.fragment.write_fragments(_guard(schema), self._uri(name), schema=schema, storage_options=options)
+        empty = lance.LanceOperation.Overwrite(schema, guard)
         try:
-            return lance.write_dataset(
-                _guard(schema), self._uri(name), schema=schema, mode="create", storage_options=self.bucket.lance_options
+            return lance.LanceDataset.commit(
+                self._uri(name), empty, read_version=0, max_retries=0, storage_options=options
             )
-        except OSError as error:
-            if "already exists" in str(error):
-                raise CommitConflictError(f"table {name}: another writer created it first") from error
-            raise
+        except OSError:
+            if (dataset := self._open(name)) is None:
+                raise
+            return dataset
 
     def _day_digest(
         self,

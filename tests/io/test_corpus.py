@@ -1,7 +1,11 @@
 """Corpus tables on a real object store: a day is replaced whole, by one writer, and nothing is published twice."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import compress
+from threading import Barrier
 
 import lance
 import pyarrow as pa
@@ -114,6 +118,42 @@ def test_of_two_writers_of_a_new_day_one_fails(bucket: Bucket, monkeypatch: pyte
     with pytest.raises(CommitConflictError):
         corpus.publish("t", SCHEMA, {"2025-01-02": rows("2025-01-02", "x", "y")})
     assert keys(corpus) == ["a", "x"]
+
+
+def test_a_table_that_another_writer_makes_meanwhile_is_taken_as_it_is(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = Corpus(bucket)
+    commit = lance.LanceDataset.commit
+
+    def overtaken(*args: object, **kwargs: object) -> lance.LanceDataset:
+        monkeypatch.setattr(corpus_module.lance.LanceDataset, "commit", commit)
+        corpus.publish("t", SCHEMA, {"2025-01-01": rows("2025-01-01", "a")})
+        return commit(*args, **kwargs)
+
+    monkeypatch.setattr(corpus_module.lance.LanceDataset, "commit", overtaken)
+    corpus.publish("t", SCHEMA, {"2025-01-02": rows("2025-01-02", "b")})
+    assert keys(corpus) == ["a", "b"]
+
+
+def test_of_writers_of_a_new_table_none_loses_a_day_unseen(bucket: Bucket) -> None:
+    """Each publishes its day or is told; `lance.write_dataset` put its emptied version over one of ten such tables."""
+    days = [f"2025-01-0{number}" for number in range(1, 5)]
+    together = Barrier(len(days))
+
+    def published(day: str, name: str) -> bool:
+        together.wait()
+        try:
+            return Corpus(bucket).publish(name, SCHEMA, {day: rows(day, day)}) == [day]
+        except CommitConflictError as error:
+            assert "another writer committed first" in str(error)
+            return False
+
+    for number in range(20):
+        with ThreadPoolExecutor(len(days)) as pool:
+            done = list(pool.map(partial(published, name=f"t{number}"), days))
+        assert any(done)
+        assert Corpus(bucket).days(f"t{number}") == list(compress(days, done))
 
 
 def test_rows_of_another_day_are_refused(bucket: Bucket) -> None:
