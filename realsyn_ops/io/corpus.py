@@ -290,13 +290,13 @@ class Corpus:
 
         Not `lance.write_dataset`: of a table that came up since its look it commits an emptied version.
         """
-        options = self.bucket.lance_options
-        guard = lance.fragment.write_fragments(_guard(schema), self._uri(name), schema=schema, storage_options=options)
-        empty = lance.LanceOperation.Overwrite(schema, guard)
+        uri, options = self._uri(name), self.bucket.lance_options
         try:
-            return lance.LanceDataset.commit(
-                self._uri(name), empty, read_version=0, max_retries=0, storage_options=options
+            guard = lance.fragment.write_fragments(
+                _guard(schema), uri, schema=schema, mode="create", storage_options=options
             )
+            empty = lance.LanceOperation.Overwrite(schema, guard)
+            return lance.LanceDataset.commit(uri, empty, read_version=0, max_retries=0, storage_options=options)
         except OSError:
             if (dataset := self._open(name)) is None:
                 raise
