@@ -13,8 +13,8 @@ from realsyn_ops.io.storage import Bucket
 
 ON_AIRFLOW = "tests/flow/"
 IN_ONE_PROCESS = (ON_AIRFLOW, "tests/page/", "tests/ray/")
-BESIDE = ("celery", "endurance", "release_endurance", "replayed_day")
-"""Endurance tests that one process runs, with one finished demo for most, beside the equality's and the Ray day."""
+EQUALITY = f"{ON_AIRFLOW}test_equality.py"
+"""Takes as long as all other endurance tests, of which most share a finished demo: two processes share them so."""
 
 _numbers = itertools.count(1)
 
@@ -58,6 +58,6 @@ class Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
-        if file in [f"{ON_AIRFLOW}test_{name}.py" for name in BESIDE]:
-            return "beside"
+        if file == EQUALITY:
+            return file
         return next((folder for folder in IN_ONE_PROCESS if file.startswith(folder)), file)
