@@ -288,7 +288,8 @@ class Corpus:
     def _create(self, name: str, schema: pa.Schema) -> lance.LanceDataset:
         """The table's first version, without rows, or what another writer has made of it meanwhile.
 
-        Not `lance.write_dataset`: of a table that came up since its look it commits an emptied version.
+        Read from version 0, which only an empty place has, and not tried again: `lance.write_dataset`, and Lance's own
+        retries, would commit an emptied version of a table that came up meanwhile.
         """
         uri, options = self._uri(name), self.bucket.lance_options
         try:
